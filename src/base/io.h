@@ -1,0 +1,127 @@
+/* Where bytes come from and where they go.
+**
+** A source is read until EP_EOF. A sink is written to, then either finished or closed, and
+** these are two different calls: `finish` flushes, verifies and makes the result count;
+** `close` abandons it, as does releasing the last reference without a `finish`.
+**
+** Neither ever waits. What cannot go on answers EP_AGAIN; the caller then arms it with a
+** task and returns; the task runs (see loop.h) when trying again makes sense. A type
+** without `arm` never answers EP_AGAIN. Arming with a NULL task disarms; only one task is
+** armed at a time; every arm is for one wake-up, and wake-ups may be spurious.
+**
+** All calls come from one thread at a time. A sink whose flag says EP_SINK_WORK and which
+** has no `arm` may be moved to a pool thread as a whole (lane.h), so such types must not
+** touch a loop.
+*/
+#ifndef EP_IO_H
+#define EP_IO_H
+
+#include "ep.h"
+
+#pragma GCC visibility push(hidden)
+
+struct ep_loop;
+struct ep_task;
+
+/* Shared bytes: filled once by whoever made it, read-only from then on. */
+struct ep_block {
+  struct ep_obj obj;
+  size_t cap;
+  unsigned char data[];
+};
+struct ep_block *ep_block_new(struct ep_host *host, size_t cap) EP_MUST;
+
+/* Bytes on their way. With a block, who wants to keep them retains the block; without one
+** (NULL) they are borrowed until the call returns.
+*/
+struct ep_span {
+  const unsigned char *p;
+  size_t n;
+  struct ep_block *block;
+};
+
+struct ep_source {
+  struct ep_obj obj;
+  const struct ep_source_type *type;
+};
+
+struct ep_source_type {
+  const char *name;
+  /* EP_OK with 0 < *n <= cap, EP_EOF, EP_AGAIN or EP_ERR. Never called after EP_EOF or
+  ** EP_ERR, unless rewound. */
+  enum ep_status (*read)(struct ep_source *s, void *buf, size_t cap, size_t *n,
+                         struct ep_err *err);
+  void (*arm)(struct ep_source *s, struct ep_loop *loop, struct ep_task *task);
+  /* Optional. Back to the first byte, for a body that must be sent again. */
+  enum ep_status (*rewind)(struct ep_source *s, struct ep_err *err);
+  /* Optional. Bytes from the first to the last, or -1 when not known. */
+  int64_t (*total)(const struct ep_source *s);
+  /* Releases what the source holds; idempotent; no read follows. */
+  void (*close)(struct ep_source *s);
+};
+
+enum { EP_SINK_WORK = 1 }; /* burns CPU or waits for a disk: worth a pool thread */
+
+struct ep_sink {
+  struct ep_obj obj;
+  const struct ep_sink_type *type;
+  unsigned flags;
+};
+
+struct ep_sink_type {
+  const char *name;
+  /* EP_OK with 0 < *taken <= span->n (span->n is never 0), EP_AGAIN or EP_ERR. */
+  enum ep_status (*write)(struct ep_sink *s, const struct ep_span *span, size_t *taken,
+                          struct ep_err *err);
+  /* EP_OK once everything is where it belongs; EP_AGAIN to be called again; EP_ERR. Not
+  ** called again after EP_OK or EP_ERR. */
+  enum ep_status (*finish)(struct ep_sink *s, struct ep_err *err);
+  void (*arm)(struct ep_sink *s, struct ep_loop *loop, struct ep_task *task);
+  /* Abandons what is not finished, releases what the sink holds; idempotent. */
+  void (*close)(struct ep_sink *s);
+};
+
+/* `size` is that of the structure that begins with the source or sink. The destroy that
+** they set calls `type->close`. */
+void *ep_source_new(struct ep_host *host, const struct ep_source_type *type,
+                    size_t size) EP_MUST;
+void *ep_sink_new(struct ep_host *host, const struct ep_sink_type *type, size_t size,
+                  unsigned flags) EP_MUST;
+
+static inline int64_t ep_source_total(const struct ep_source *s)
+{
+  return s->type->total ? s->type->total(s) : -1;
+}
+/* Fails with code "unsupported" where the type cannot rewind. */
+enum ep_status ep_source_rewind(struct ep_source *s, struct ep_err *err) EP_MUST;
+void ep_source_arm(struct ep_source *s, struct ep_loop *loop, struct ep_task *task);
+void ep_sink_arm(struct ep_sink *s, struct ep_loop *loop, struct ep_task *task);
+
+/* ---- bytes in memory (io_mem.c) ---- */
+
+/* Copies the bytes; rewindable. */
+struct ep_source *ep_source_bytes(struct ep_host *host, const void *p, size_t n) EP_MUST;
+/* Keeps up to `max` bytes, one more fails with "too_large". */
+struct ep_sink *ep_sink_collect(struct ep_host *host, size_t max) EP_MUST;
+const unsigned char *ep_sink_collected(const struct ep_sink *s, size_t *n);
+/* Takes everything, keeps nothing. */
+struct ep_sink *ep_sink_null(struct ep_host *host) EP_MUST;
+
+/* ---- descriptors: pipes, sockets, terminals, files as they come (io_fd.c) ---- */
+
+/* With `own` the descriptor is closed with the source, also when making it fails. Pipes
+** and sockets that are owned are set non-blocking; a borrowed one is left as it is and is
+** only read or written when poll(2) says that it will not wait. */
+struct ep_source *ep_source_fd(struct ep_host *host, int fd, bool own, struct ep_err *err) EP_MUST;
+struct ep_sink *ep_sink_fd(struct ep_host *host, int fd, bool own, struct ep_err *err) EP_MUST;
+
+/* write(2) that answers EPIPE and never raises SIGPIPE, whatever its disposition. */
+struct ep_sigpipe {
+  bool blocked, pending;
+  unsigned char saved[128]; /* a sigset_t */
+};
+void ep_sigpipe_enter(struct ep_sigpipe *guard);
+void ep_sigpipe_leave(struct ep_sigpipe *guard);
+
+#pragma GCC visibility pop
+#endif
