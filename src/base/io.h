@@ -115,7 +115,10 @@ struct ep_sink *ep_sink_null(struct ep_host *host) EP_MUST;
 struct ep_source *ep_source_fd(struct ep_host *host, int fd, bool own, struct ep_err *err) EP_MUST;
 struct ep_sink *ep_sink_fd(struct ep_host *host, int fd, bool own, struct ep_err *err) EP_MUST;
 
-/* write(2) that answers EPIPE and never raises SIGPIPE, whatever its disposition. */
+/* ---- SIGPIPE (sigpipe.c) ---- */
+
+/* Around calls that may write to a pipe or socket: they answer EPIPE and never raise
+** SIGPIPE, whatever its disposition. Both in the same thread. errno survives. */
 struct ep_sigpipe {
   bool blocked, pending;
   unsigned char saved[128]; /* a sigset_t */

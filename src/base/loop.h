@@ -30,8 +30,9 @@ struct ep_task {
 struct ep_watch {
   int fd;
   void (*fire)(struct ep_watch *watch, unsigned epoll_events);
-  struct ep_task *task; /* what ep_loop_watch_task marks ready */
-  bool added, always;
+  struct ep_task *task;  /* what ep_loop_watch_task marks ready, */
+  struct ep_loop *loop;  /* and where; borrowed */
+  bool added;
 };
 
 struct ep_timer {

@@ -1,0 +1,104 @@
+/* Worker threads: a queue of jobs, and threads that start when there is work for them. */
+#include "pool.h"
+
+#include <sched.h>
+#include <signal.h>
+
+struct ep_pool {
+  struct ep_obj obj;
+  pthread_mutex_t lock;
+  pthread_cond_t work;
+  struct ep_job *head, **tail;
+  int idle, started, max;
+  bool ending;
+  pthread_t threads[];
+};
+
+int ep_pool_cores(void)
+{
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) < 0)
+    return 1;
+  return CPU_COUNT(&set);
+}
+
+static void *worker(void *arg)
+{
+  struct ep_pool *pool = arg;
+  pthread_mutex_lock(&pool->lock);
+  for (;;) {
+    struct ep_job *job = pool->head;
+    if (job) {
+      pool->head = job->next;
+      if (!pool->head)
+        pool->tail = &pool->head;
+      pthread_mutex_unlock(&pool->lock);
+      job->run(job); /* may free itself */
+      pthread_mutex_lock(&pool->lock);
+    } else if (pool->ending) {
+      break;
+    } else {
+      pool->idle++;
+      pthread_cond_wait(&pool->work, &pool->lock);
+      pool->idle--;
+    }
+  }
+  pthread_mutex_unlock(&pool->lock);
+  return NULL;
+}
+
+/* Called with the lock held. */
+static void start_one(struct ep_pool *pool)
+{
+  sigset_t all, before;
+  sigfillset(&all);
+  (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+  if (pthread_create(&pool->threads[pool->started], NULL, worker, pool) == 0)
+    pool->started++;
+  (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void pool_destroy(void *self)
+{
+  struct ep_pool *pool = self;
+  int i;
+  pthread_mutex_lock(&pool->lock);
+  pool->ending = true;
+  pthread_cond_broadcast(&pool->work);
+  pthread_mutex_unlock(&pool->lock);
+  for (i = 0; i < pool->started; i++)
+    (void)pthread_join(pool->threads[i], NULL);
+  pthread_cond_destroy(&pool->work);
+  pthread_mutex_destroy(&pool->lock);
+}
+
+struct ep_pool *ep_pool_new(struct ep_host *host, int threads)
+{
+  size_t size = sizeof(struct ep_pool) + (size_t)threads * sizeof(pthread_t);
+  struct ep_pool *pool = ep_obj_new(host, EP_KIND_POOL, size, pool_destroy);
+  if (!pool)
+    return NULL;
+  pool->tail = &pool->head;
+  pool->max = threads;
+  pthread_mutex_init(&pool->lock, NULL);
+  pthread_cond_init(&pool->work, NULL);
+  return pool;
+}
+
+void ep_pool_submit(struct ep_pool *pool, struct ep_job *job)
+{
+  bool here;
+  pthread_mutex_lock(&pool->lock);
+  if (pool->idle == 0 && pool->started < pool->max)
+    start_one(pool);
+  here = pool->started == 0;
+  if (!here) {
+    job->next = NULL;
+    *pool->tail = job;
+    pool->tail = &job->next;
+    pthread_cond_signal(&pool->work);
+  }
+  pthread_mutex_unlock(&pool->lock);
+  if (here)
+    job->run(job);
+}
