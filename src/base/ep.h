@@ -52,6 +52,7 @@ enum ep_status ep_fail_because(struct ep_err *err, const struct ep_err *from,
 
 /* Memory. All of the core's goes through these, so that tests can fail any one call. */
 void *ep_alloc(size_t n) EP_MUST;               /* zeroed; NULL when there is none */
+void *ep_alloc_raw(size_t n) EP_MUST;           /* the same, but not zeroed */
 void *ep_realloc(void *p, size_t n) EP_MUST;    /* the old block stays on failure */
 char *ep_strndup(const char *s, size_t n) EP_MUST;
 void ep_free(void *p);
@@ -99,6 +100,9 @@ struct ep_obj {
 /* Allocates `size` zeroed bytes that begin with an ep_obj. NULL when out of memory. */
 void *ep_obj_new(struct ep_host *host, enum ep_kind kind, size_t size,
                  void (*destroy)(void *self)) EP_MUST;
+/* The same for memory from ep_alloc_raw whose rest the caller fills. */
+void ep_obj_init(struct ep_obj *obj, struct ep_host *host, enum ep_kind kind,
+                 void (*destroy)(void *self));
 void *ep_retain(void *obj); /* returns obj */
 void ep_release(void *obj); /* NULL is fine */
 

@@ -34,10 +34,11 @@ void *ep_sink_new(struct ep_host *host, const struct ep_sink_type *type, size_t 
 
 struct ep_block *ep_block_new(struct ep_host *host, size_t cap)
 {
-  struct ep_block *b =
-      ep_obj_new(host, EP_KIND_BLOCK, sizeof(struct ep_block) + cap, NULL);
-  if (b)
+  struct ep_block *b = ep_alloc_raw(sizeof *b + cap);
+  if (b) {
+    ep_obj_init(&b->obj, host, EP_KIND_BLOCK, NULL);
     b->cap = cap;
+  }
   return b;
 }
 

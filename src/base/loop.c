@@ -32,7 +32,11 @@ static void on_wake(struct ep_watch *watch, unsigned events)
 
 static void loop_destroy(void *self)
 {
-  ep_loop_close(self);
+  struct ep_loop *loop = self;
+  ep_loop_close(loop);
+  /* not before: a pool thread that works for an object still open may notify until then */
+  if (loop->wake_fd >= 0)
+    (void)close(loop->wake_fd);
 }
 
 struct ep_loop *ep_loop_new(struct ep_host *host, int threads, struct ep_err *err)
@@ -74,9 +78,6 @@ void ep_loop_close(struct ep_loop *loop)
   ep_loop_cancel_close(loop);
   ep_release(loop->pool);
   loop->pool = NULL;
-  if (loop->wake_fd >= 0)
-    (void)close(loop->wake_fd);
-  loop->wake_fd = -1;
   (void)close(loop->epoll_fd);
   loop->epoll_fd = -1;
 }

@@ -17,6 +17,11 @@ void *ep_alloc(size_t n)
   return DENIED() ? NULL : calloc(1, n ? n : 1);
 }
 
+void *ep_alloc_raw(size_t n)
+{
+  return DENIED() ? NULL : malloc(n ? n : 1);
+}
+
 void *ep_realloc(void *p, size_t n)
 {
   return DENIED() ? NULL : realloc(p, n ? n : 1);

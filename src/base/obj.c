@@ -33,18 +33,23 @@ void ep_host_release(struct ep_host *host)
     ep_free(host);
 }
 
-void *ep_obj_new(struct ep_host *host, enum ep_kind kind, size_t size,
+void ep_obj_init(struct ep_obj *obj, struct ep_host *host, enum ep_kind kind,
                  void (*destroy)(void *self))
 {
-  struct ep_obj *obj = ep_alloc(size);
-  if (!obj)
-    return NULL;
   obj->host = host;
   obj->destroy = destroy;
   obj->kind = kind;
   atomic_init(&obj->refs, 1);
   atomic_fetch_add(&host->refs, 1);
   atomic_fetch_add(&host->live[kind], 1);
+}
+
+void *ep_obj_new(struct ep_host *host, enum ep_kind kind, size_t size,
+                 void (*destroy)(void *self))
+{
+  struct ep_obj *obj = ep_alloc(size);
+  if (obj)
+    ep_obj_init(obj, host, kind, destroy);
   return obj;
 }
 

@@ -9,7 +9,7 @@ struct ep_pool {
   pthread_mutex_t lock;
   pthread_cond_t work;
   struct ep_job *head, **tail;
-  int idle, started, max;
+  int queued, idle, started, max;
   bool ending;
   pthread_t threads[];
 };
@@ -32,6 +32,7 @@ static void *worker(void *arg)
       pool->head = job->next;
       if (!pool->head)
         pool->tail = &pool->head;
+      pool->queued--;
       pthread_mutex_unlock(&pool->lock);
       job->run(job); /* may free itself */
       pthread_mutex_lock(&pool->lock);
@@ -89,13 +90,14 @@ void ep_pool_submit(struct ep_pool *pool, struct ep_job *job)
 {
   bool here;
   pthread_mutex_lock(&pool->lock);
-  if (pool->idle == 0 && pool->started < pool->max)
+  if (pool->queued >= pool->idle && pool->started < pool->max)
     start_one(pool);
   here = pool->started == 0;
   if (!here) {
     job->next = NULL;
     *pool->tail = job;
     pool->tail = &job->next;
+    pool->queued++;
     pthread_cond_signal(&pool->work);
   }
   pthread_mutex_unlock(&pool->lock);
