@@ -1,13 +1,13 @@
 /* A flow: from a source to a sink, counted, limited, hashed and verified on the way.
 **
-** The flow holds a reference to its source, sink and loop and closes source and sink when
+** The flow holds a reference to its source, sink and loop, and closes source and sink when
 ** it ends, whichever way. Hashing, and a sink that works (EP_SINK_WORK), run on the loop's
 ** pool beside the reading. The sink is finished only after size and digest agreed.
 */
 #ifndef EP_FLOW_H
 #define EP_FLOW_H
 
-#include "digest.h"
+#include "gauge.h"
 #include "io.h"
 
 #pragma GCC visibility push(hidden)
@@ -17,12 +17,8 @@ struct ep_flow;
 struct ep_flow_spec {
   struct ep_source *source; /* retained */
   struct ep_sink *sink;     /* retained; NULL for a flow that only hashes */
-  const char *what;         /* for messages: what is being moved; copied; may be NULL */
-  int64_t size;             /* exactly this many bytes; -1: any number */
-  int64_t limit;            /* at most this many; -1: no limit */
-  struct ep_digest expect;  /* alg EP_DIGEST_NONE: any */
+  struct ep_gauge gauge;    /* size, limit, digest, and what is being moved */
   unsigned algs;            /* bits 1 << enum ep_digest_alg: what to compute */
-  bool keep_source;         /* do not close the source at the end (tar bodies, pipes) */
 };
 
 struct ep_flow_result {

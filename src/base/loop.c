@@ -87,6 +87,11 @@ bool ep_loop_closed(const struct ep_loop *loop)
   return loop->epoll_fd < 0;
 }
 
+struct ep_host *ep_loop_host(const struct ep_loop *loop)
+{
+  return loop->obj.host;
+}
+
 int ep_loop_fd(const struct ep_loop *loop)
 {
   return loop->epoll_fd;

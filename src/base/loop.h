@@ -45,6 +45,8 @@ struct ep_timer {
 ** in the caller's thread; negative means one for each core the process may use. */
 struct ep_loop *ep_loop_new(struct ep_host *host, int threads, struct ep_err *err) EP_MUST;
 
+struct ep_host *ep_loop_host(const struct ep_loop *loop);
+
 /* For whoever waits: until ep_loop_fd is readable or ep_loop_timeout milliseconds (-1: no
 ** limit) have passed, then step. */
 int ep_loop_fd(const struct ep_loop *loop);

@@ -1,0 +1,274 @@
+#include "flow.h"
+
+#include "lane.h"
+#include "loop.h"
+#include "tap.h"
+
+/* Below this it costs more to wake a thread than to do the work here. */
+enum { WORTH_A_THREAD = 64 * 1024 };
+
+/* Where the bytes of the current block go, and how many of them it has. */
+struct outlet {
+  struct ep_sink *sink; /* NULL: none */
+  size_t at;
+  bool finished;
+};
+
+struct ep_flow {
+  struct ep_obj obj;
+  struct ep_loop *loop;
+  struct ep_source *source;
+  struct outlet hash; /* a tap, or a lane around it */
+  struct outlet sink;
+  struct ep_sink *tap; /* where the digests are read once `hash` is finished */
+  struct ep_gauge gauge;
+  struct ep_task task;
+  struct ep_block *block;
+  size_t fill;
+  bool source_ended, closed;
+  enum ep_status state; /* EP_AGAIN while it runs */
+  struct ep_flow_result result;
+  struct ep_err err;
+};
+
+static void outlet_close(struct ep_flow *flow, struct outlet *out)
+{
+  struct ep_sink *sink = out->sink;
+  if (!sink)
+    return;
+  out->sink = NULL;
+  ep_sink_arm(sink, flow->loop, NULL);
+  sink->type->close(sink);
+  ep_release(sink);
+}
+
+/* Lets go of everything. Order: the sinks first, so that no thread works on the block. */
+static void let_go(struct ep_flow *flow)
+{
+  struct ep_source *source = flow->source;
+  if (flow->closed)
+    return;
+  flow->closed = true;
+  outlet_close(flow, &flow->hash);
+  outlet_close(flow, &flow->sink);
+  if (source) {
+    flow->source = NULL;
+    ep_source_arm(source, flow->loop, NULL);
+    source->type->close(source);
+    ep_release(source);
+  }
+  ep_release(flow->tap);
+  ep_release(flow->block);
+  flow->tap = NULL;
+  flow->block = NULL;
+  ep_loop_forget(flow->loop, &flow->task);
+}
+
+static void end(struct ep_flow *flow, enum ep_status state)
+{
+  flow->state = state;
+  let_go(flow);
+}
+
+static size_t block_size(const struct ep_flow *flow)
+{
+  int64_t left = flow->gauge.size - flow->gauge.seen;
+  /* one more than is promised, so that a surplus shows */
+  return flow->gauge.size >= 0 && left < (int64_t)EP_BLOCK_SIZE ? (size_t)left + 1
+                                                                 : EP_BLOCK_SIZE;
+}
+
+/* Reads until the block is full or nothing more is there now. */
+static enum ep_status fill(struct ep_flow *flow, size_t *budget, struct ep_err *err)
+{
+  enum ep_status st = EP_OK;
+  if (!flow->block) {
+    flow->block = ep_block_new(flow->obj.host, block_size(flow));
+    if (!flow->block)
+      return ep_fail_memory(err);
+    flow->hash.at = flow->sink.at = 0;
+  }
+  while (st == EP_OK && flow->fill < flow->block->cap && *budget > 0) {
+    size_t n = 0;
+    st = flow->source->type->read(flow->source, flow->block->data + flow->fill,
+                                  flow->block->cap - flow->fill, &n, err);
+    if (st != EP_OK)
+      break;
+    if (ep_gauge_admit(&flow->gauge, n, err) != EP_OK)
+      return EP_ERR;
+    flow->fill += n;
+    *budget -= n < *budget ? n : *budget;
+  }
+  if (st == EP_EOF)
+    flow->source_ended = true;
+  return st == EP_ERR ? EP_ERR : flow->fill > 0 || st == EP_EOF ? EP_OK : st;
+}
+
+static enum ep_status drain(struct ep_flow *flow, struct outlet *out, struct ep_err *err)
+{
+  while (out->sink && out->at < flow->fill) {
+    struct ep_span span = {flow->block->data + out->at, flow->fill - out->at,
+                           flow->block};
+    size_t taken = 0;
+    enum ep_status st = out->sink->type->write(out->sink, &span, &taken, err);
+    if (st == EP_AGAIN)
+      ep_sink_arm(out->sink, flow->loop, &flow->task);
+    if (st != EP_OK)
+      return st;
+    out->at += taken;
+  }
+  return EP_OK;
+}
+
+/* Both outlets get a chance, so that one that waits does not keep the other idle. */
+static enum ep_status drain_both(struct ep_flow *flow, struct ep_err *err)
+{
+  enum ep_status hash = drain(flow, &flow->hash, err);
+  enum ep_status sink = hash == EP_ERR ? EP_ERR : drain(flow, &flow->sink, err);
+  return hash == EP_OK ? sink : sink == EP_OK ? hash : sink;
+}
+
+static enum ep_status finish(struct ep_flow *flow, struct outlet *out, struct ep_err *err)
+{
+  enum ep_status st = EP_OK;
+  if (!out->sink || out->finished)
+    return EP_OK;
+  st = out->sink->type->finish(out->sink, err);
+  if (st == EP_AGAIN)
+    ep_sink_arm(out->sink, flow->loop, &flow->task);
+  out->finished = st == EP_OK;
+  return st;
+}
+
+static enum ep_status verify(struct ep_flow *flow, struct ep_err *err)
+{
+  unsigned alg;
+  flow->result.size = flow->gauge.seen;
+  for (alg = EP_DIGEST_NONE + 1; flow->tap && alg < EP_DIGEST_ALGS; alg++)
+    if (ep_tap_digest(flow->tap, (enum ep_digest_alg)alg, &flow->result.digests[alg]) &&
+        ep_gauge_verify(&flow->gauge, &flow->result.digests[alg], err) != EP_OK)
+      return EP_ERR;
+  return EP_OK;
+}
+
+static enum ep_status wrap_up(struct ep_flow *flow, struct ep_err *err)
+{
+  enum ep_status st;
+  if (ep_gauge_end(&flow->gauge, err) != EP_OK)
+    return EP_ERR;
+  st = finish(flow, &flow->hash, err);
+  if (st == EP_OK && !flow->sink.finished)
+    st = verify(flow, err);
+  return st == EP_OK ? finish(flow, &flow->sink, err) : st;
+}
+
+static void run(struct ep_task *task, size_t budget)
+{
+  struct ep_flow *flow =
+      (struct ep_flow *)((char *)task - offsetof(struct ep_flow, task));
+  enum ep_status st = EP_OK;
+  while (st == EP_OK) {
+    if (flow->fill > 0) {
+      st = drain_both(flow, &flow->err);
+      if (st != EP_OK)
+        break;
+      ep_release(flow->block);
+      flow->block = NULL;
+      flow->fill = 0;
+    }
+    if (flow->source_ended) {
+      st = wrap_up(flow, &flow->err);
+      if (st == EP_OK) {
+        end(flow, EP_OK);
+        return;
+      }
+      break;
+    }
+    if (budget == 0) {
+      ep_loop_ready(flow->loop, &flow->task);
+      return;
+    }
+    st = fill(flow, &budget, &flow->err);
+    if (st == EP_AGAIN)
+      ep_source_arm(flow->source, flow->loop, &flow->task);
+  }
+  if (st == EP_ERR)
+    end(flow, EP_ERR);
+}
+
+static void flow_destroy(void *self)
+{
+  struct ep_flow *flow = self;
+  ep_flow_close(flow);
+  ep_release(flow->loop);
+}
+
+/* A sink as this flow uses it: on the pool where that pays. */
+static enum ep_status adopt(struct ep_flow *flow, struct outlet *out,
+                            struct ep_sink *sink, struct ep_err *err)
+{
+  struct ep_pool *pool = ep_loop_pool(flow->loop);
+  bool small = flow->gauge.size >= 0 && flow->gauge.size < WORTH_A_THREAD;
+  if (!pool || small || !ep_lane_suits(sink)) {
+    out->sink = ep_retain(sink);
+    return EP_OK;
+  }
+  out->sink = ep_lane_new(flow->obj.host, pool, sink, err);
+  return out->sink ? EP_OK : EP_ERR;
+}
+
+struct ep_flow *ep_flow_start(struct ep_loop *loop, const struct ep_flow_spec *spec,
+                              struct ep_err *err)
+{
+  static const struct ep_gauge anything = {.size = -1, .limit = -1};
+  unsigned algs = spec->algs;
+  struct ep_flow *flow =
+      ep_obj_new(ep_loop_host(loop), EP_KIND_FLOW, sizeof *flow, flow_destroy);
+  if (!flow) {
+    (void)ep_fail_memory(err);
+    return NULL;
+  }
+  flow->loop = ep_retain(loop);
+  flow->source = ep_retain(spec->source);
+  flow->gauge = spec->gauge;
+  flow->task.run = run;
+  flow->state = EP_AGAIN;
+  if (spec->gauge.expect.alg != EP_DIGEST_NONE)
+    algs |= 1u << spec->gauge.expect.alg;
+  if (algs) {
+    flow->tap = ep_tap_new(ep_loop_host(loop), &anything, algs, NULL, err);
+    if (!flow->tap || adopt(flow, &flow->hash, flow->tap, err) != EP_OK)
+      goto failed;
+  }
+  if (spec->sink && adopt(flow, &flow->sink, spec->sink, err) != EP_OK)
+    goto failed;
+  ep_loop_ready(loop, &flow->task);
+  return flow;
+failed:
+  ep_release(flow);
+  return NULL;
+}
+
+enum ep_status ep_flow_result(const struct ep_flow *flow, struct ep_flow_result *result,
+                              struct ep_err *err)
+{
+  if (flow->state == EP_OK)
+    *result = flow->result;
+  else if (flow->state == EP_ERR)
+    *err = flow->err;
+  return flow->state;
+}
+
+int64_t ep_flow_moved(const struct ep_flow *flow)
+{
+  return flow->gauge.seen;
+}
+
+void ep_flow_close(struct ep_flow *flow)
+{
+  if (flow->state == EP_AGAIN) {
+    (void)ep_fail(&flow->err, "cancelled", "%s was abandoned", flow->gauge.what);
+    flow->state = EP_ERR;
+  }
+  let_go(flow);
+}
