@@ -25,7 +25,7 @@ struct ep_flow {
   struct ep_task task;
   struct ep_block *block;
   size_t fill;
-  bool source_ended, closed;
+  bool source_ended, more, closed;
   enum ep_status state; /* EP_AGAIN while it runs */
   struct ep_flow_result result;
   struct ep_err err;
@@ -38,8 +38,12 @@ static void outlet_close(struct ep_flow *flow, struct outlet *out)
     return;
   out->sink = NULL;
   ep_sink_arm(sink, flow->loop, NULL);
-  sink->type->close(sink);
-  ep_release(sink);
+  if (flow->more && flow->state == EP_OK && out == &flow->sink) {
+    sink->adopted = false;
+    ep_release(sink);
+  } else {
+    ep_sink_drop(sink);
+  }
 }
 
 /* Lets go of everything. Order: the sinks first, so that no thread works on the block. */
@@ -54,8 +58,7 @@ static void let_go(struct ep_flow *flow)
   if (source) {
     flow->source = NULL;
     ep_source_arm(source, flow->loop, NULL);
-    source->type->close(source);
-    ep_release(source);
+    ep_source_drop(source);
   }
   ep_release(flow->tap);
   ep_release(flow->block);
@@ -90,7 +93,7 @@ static enum ep_status fill(struct ep_flow *flow, size_t *budget, struct ep_err *
   }
   while (st == EP_OK && flow->fill < flow->block->cap && *budget > 0) {
     size_t n = 0;
-    st = flow->source->type->read(flow->source, flow->block->data + flow->fill,
+    st = ep_source_read(flow->source, flow->block->data + flow->fill,
                                   flow->block->cap - flow->fill, &n, err);
     if (st != EP_OK)
       break;
@@ -110,7 +113,7 @@ static enum ep_status drain(struct ep_flow *flow, struct outlet *out, struct ep_
     struct ep_span span = {flow->block->data + out->at, flow->fill - out->at,
                            flow->block};
     size_t taken = 0;
-    enum ep_status st = out->sink->type->write(out->sink, &span, &taken, err);
+    enum ep_status st = ep_sink_write(out->sink, &span, &taken, err);
     if (st == EP_AGAIN)
       ep_sink_arm(out->sink, flow->loop, &flow->task);
     if (st != EP_OK)
@@ -133,7 +136,7 @@ static enum ep_status finish(struct ep_flow *flow, struct outlet *out, struct ep
   enum ep_status st = EP_OK;
   if (!out->sink || out->finished)
     return EP_OK;
-  st = out->sink->type->finish(out->sink, err);
+  st = ep_sink_finish(out->sink, err);
   if (st == EP_AGAIN)
     ep_sink_arm(out->sink, flow->loop, &flow->task);
   out->finished = st == EP_OK;
@@ -159,7 +162,7 @@ static enum ep_status wrap_up(struct ep_flow *flow, struct ep_err *err)
   st = finish(flow, &flow->hash, err);
   if (st == EP_OK && !flow->sink.finished)
     st = verify(flow, err);
-  return st == EP_OK ? finish(flow, &flow->sink, err) : st;
+  return st == EP_OK && !flow->more ? finish(flow, &flow->sink, err) : st;
 }
 
 static void run(struct ep_task *task, size_t budget)
@@ -209,8 +212,9 @@ static enum ep_status adopt(struct ep_flow *flow, struct outlet *out,
 {
   struct ep_pool *pool = ep_loop_pool(flow->loop);
   bool small = flow->gauge.size >= 0 && flow->gauge.size < WORTH_A_THREAD;
-  if (!pool || small || !ep_lane_suits(sink)) {
-    out->sink = ep_retain(sink);
+  bool shared = out == &flow->sink && flow->more; /* a lane would finish it */
+  if (!pool || small || shared || !ep_lane_suits(sink)) {
+    out->sink = ep_sink_adopt(sink);
     return EP_OK;
   }
   out->sink = ep_lane_new(flow->obj.host, pool, sink, err);
@@ -229,8 +233,9 @@ struct ep_flow *ep_flow_start(struct ep_loop *loop, const struct ep_flow_spec *s
     return NULL;
   }
   flow->loop = ep_retain(loop);
-  flow->source = ep_retain(spec->source);
+  flow->source = ep_source_adopt(spec->source);
   flow->gauge = spec->gauge;
+  flow->more = spec->more;
   flow->task.run = run;
   flow->state = EP_AGAIN;
   if (spec->gauge.expect.alg != EP_DIGEST_NONE)

@@ -19,6 +19,7 @@ struct ep_flow_spec {
   struct ep_sink *sink;     /* retained; NULL for a flow that only hashes */
   struct ep_gauge gauge;    /* size, limit, digest, and what is being moved */
   unsigned algs;            /* bits 1 << enum ep_digest_alg: what to compute */
+  bool more;                /* success leaves the sink open for the next flow */
 };
 
 struct ep_flow_result {

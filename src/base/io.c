@@ -3,14 +3,12 @@
 
 static void source_destroy(void *self)
 {
-  struct ep_source *s = self;
-  s->type->close(s);
+  ep_source_close(self);
 }
 
 static void sink_destroy(void *self)
 {
-  struct ep_sink *s = self;
-  s->type->close(s);
+  ep_sink_close(self);
 }
 
 void *ep_source_new(struct ep_host *host, const struct ep_source_type *type, size_t size)
@@ -42,21 +40,128 @@ struct ep_block *ep_block_new(struct ep_host *host, size_t cap)
   return b;
 }
 
+static enum ep_status unusable(enum ep_io_state state, const char *name,
+                               struct ep_err *err)
+{
+  static const char *const words[] = {
+      [EP_IO_OPEN] = "open", /* never asked for */
+      [EP_IO_ENDED] = "finished",
+      [EP_IO_FAILED] = "broken: it has failed before",
+      [EP_IO_CLOSED] = "closed",
+  };
+  return ep_fail(err, "invalid", "this %s is %s", name, words[state]);
+}
+
+enum ep_status ep_source_read(struct ep_source *s, void *buf, size_t cap, size_t *n,
+                              struct ep_err *err)
+{
+  enum ep_status st;
+  if (s->state == EP_IO_ENDED)
+    return EP_EOF;
+  if (s->state != EP_IO_OPEN)
+    return unusable(s->state, s->type->name, err);
+  st = s->type->read(s, buf, cap, n, err);
+  if (st == EP_EOF)
+    s->state = EP_IO_ENDED;
+  else if (st == EP_ERR)
+    s->state = EP_IO_FAILED;
+  return st;
+}
+
+void ep_source_close(struct ep_source *s)
+{
+  if (s->state == EP_IO_CLOSED)
+    return;
+  s->state = EP_IO_CLOSED;
+  s->type->close(s);
+}
+
+enum ep_status ep_sink_write(struct ep_sink *s, const struct ep_span *span, size_t *taken,
+                             struct ep_err *err)
+{
+  enum ep_status st;
+  if (s->state != EP_IO_OPEN)
+    return unusable(s->state, s->type->name, err);
+  st = s->type->write(s, span, taken, err);
+  if (st == EP_ERR)
+    s->state = EP_IO_FAILED;
+  return st;
+}
+
+enum ep_status ep_sink_finish(struct ep_sink *s, struct ep_err *err)
+{
+  enum ep_status st;
+  if (s->state == EP_IO_ENDED)
+    return EP_OK;
+  if (s->state != EP_IO_OPEN)
+    return unusable(s->state, s->type->name, err);
+  st = s->type->finish(s, err);
+  if (st == EP_OK)
+    s->state = EP_IO_ENDED;
+  else if (st == EP_ERR)
+    s->state = EP_IO_FAILED;
+  return st;
+}
+
+void ep_sink_close(struct ep_sink *s)
+{
+  if (s->state == EP_IO_CLOSED)
+    return;
+  s->state = EP_IO_CLOSED;
+  s->type->close(s);
+}
+
+struct ep_source *ep_source_adopt(struct ep_source *s)
+{
+  s->adopted = true;
+  return ep_retain(s);
+}
+
+void ep_source_drop(struct ep_source *s)
+{
+  if (!s)
+    return;
+  ep_source_close(s);
+  s->adopted = false;
+  ep_release(s);
+}
+
+struct ep_sink *ep_sink_adopt(struct ep_sink *s)
+{
+  s->adopted = true;
+  return ep_retain(s);
+}
+
+void ep_sink_drop(struct ep_sink *s)
+{
+  if (!s)
+    return;
+  ep_sink_close(s);
+  s->adopted = false;
+  ep_release(s);
+}
+
 enum ep_status ep_source_rewind(struct ep_source *s, struct ep_err *err)
 {
+  enum ep_status st;
+  if (s->state == EP_IO_CLOSED)
+    return unusable(s->state, s->type->name, err);
   if (!s->type->rewind)
     return ep_fail(err, "unsupported", "a %s can be read only once", s->type->name);
-  return s->type->rewind(s, err);
+  st = s->type->rewind(s, err);
+  if (st == EP_OK)
+    s->state = EP_IO_OPEN;
+  return st;
 }
 
 void ep_source_arm(struct ep_source *s, struct ep_loop *loop, struct ep_task *task)
 {
-  if (s->type->arm)
+  if (s->type->arm && s->state != EP_IO_CLOSED)
     s->type->arm(s, loop, task);
 }
 
 void ep_sink_arm(struct ep_sink *s, struct ep_loop *loop, struct ep_task *task)
 {
-  if (s->type->arm)
+  if (s->type->arm && s->state != EP_IO_CLOSED)
     s->type->arm(s, loop, task);
 }

@@ -40,15 +40,26 @@ struct ep_span {
   struct ep_block *block;
 };
 
+enum ep_io_state {
+  EP_IO_OPEN,
+  EP_IO_ENDED,  /* a source gave EP_EOF, a sink was finished */
+  EP_IO_FAILED, /* answered EP_ERR: only close is left, or a source's rewind */
+  EP_IO_CLOSED
+};
+
 struct ep_source {
   struct ep_obj obj;
   const struct ep_source_type *type;
+  enum ep_io_state state;
+  bool adopted; /* somebody reads it: hands off */
 };
 
+/* What a type does. Called through the functions below only, which keep the state: a type's
+** read is never called after EP_EOF or EP_ERR (unless rewound), nothing after close, and
+** close exactly once. */
 struct ep_source_type {
   const char *name;
-  /* EP_OK with 0 < *n <= cap, EP_EOF, EP_AGAIN or EP_ERR. Never called after EP_EOF or
-  ** EP_ERR, unless rewound. */
+  /* EP_OK with 0 < *n <= cap, EP_EOF, EP_AGAIN or EP_ERR. */
   enum ep_status (*read)(struct ep_source *s, void *buf, size_t cap, size_t *n,
                          struct ep_err *err);
   void (*arm)(struct ep_source *s, struct ep_loop *loop, struct ep_task *task);
@@ -56,7 +67,7 @@ struct ep_source_type {
   enum ep_status (*rewind)(struct ep_source *s, struct ep_err *err);
   /* Optional. Bytes from the first to the last, or -1 when not known. */
   int64_t (*total)(const struct ep_source *s);
-  /* Releases what the source holds; idempotent; no read follows. */
+  /* Releases what the source holds. */
   void (*close)(struct ep_source *s);
 };
 
@@ -65,6 +76,8 @@ enum { EP_SINK_WORK = 1 }; /* burns CPU or waits for a disk: worth a pool thread
 struct ep_sink {
   struct ep_obj obj;
   const struct ep_sink_type *type;
+  enum ep_io_state state;
+  bool adopted; /* somebody writes to it: hands off */
   unsigned flags;
 };
 
@@ -73,20 +86,36 @@ struct ep_sink_type {
   /* EP_OK with 0 < *taken <= span->n (span->n is never 0), EP_AGAIN or EP_ERR. */
   enum ep_status (*write)(struct ep_sink *s, const struct ep_span *span, size_t *taken,
                           struct ep_err *err);
-  /* EP_OK once everything is where it belongs; EP_AGAIN to be called again; EP_ERR. Not
-  ** called again after EP_OK or EP_ERR. */
+  /* EP_OK once everything is where it belongs; EP_AGAIN to be called again; EP_ERR. */
   enum ep_status (*finish)(struct ep_sink *s, struct ep_err *err);
   void (*arm)(struct ep_sink *s, struct ep_loop *loop, struct ep_task *task);
-  /* Abandons what is not finished, releases what the sink holds; idempotent. */
+  /* Abandons what is not finished, releases what the sink holds. */
   void (*close)(struct ep_sink *s);
 };
 
 /* `size` is that of the structure that begins with the source or sink. The destroy that
-** they set calls `type->close`. */
+** they set closes it; a type that needs its own calls ep_source_close or ep_sink_close
+** there first. */
 void *ep_source_new(struct ep_host *host, const struct ep_source_type *type,
                     size_t size) EP_MUST;
 void *ep_sink_new(struct ep_host *host, const struct ep_sink_type *type, size_t size,
                   unsigned flags) EP_MUST;
+
+enum ep_status ep_source_read(struct ep_source *s, void *buf, size_t cap, size_t *n,
+                              struct ep_err *err) EP_MUST;
+void ep_source_close(struct ep_source *s); /* idempotent */
+
+enum ep_status ep_sink_write(struct ep_sink *s, const struct ep_span *span, size_t *taken,
+                             struct ep_err *err) EP_MUST;
+enum ep_status ep_sink_finish(struct ep_sink *s, struct ep_err *err) EP_MUST;
+void ep_sink_close(struct ep_sink *s); /* idempotent */
+
+/* Taking over: who reads or writes from now on adopts (a reference, and a mark that keeps
+** others away) and in the end drops (closes, and lets go). Returns its argument. */
+struct ep_source *ep_source_adopt(struct ep_source *s);
+void ep_source_drop(struct ep_source *s); /* NULL is fine */
+struct ep_sink *ep_sink_adopt(struct ep_sink *s);
+void ep_sink_drop(struct ep_sink *s); /* NULL is fine */
 
 static inline int64_t ep_source_total(const struct ep_source *s)
 {

@@ -104,6 +104,7 @@ static void collect_close(struct ep_sink *s)
 
 static void collect_destroy(void *self)
 {
+  ep_sink_close(self);
   ep_free(((struct collect_sink *)self)->data);
 }
 

@@ -27,7 +27,7 @@ static enum ep_status write_all(struct ep_sink *s, struct ep_span span,
 {
   while (span.n > 0) {
     size_t taken = 0;
-    enum ep_status st = s->type->write(s, &span, &taken, err);
+    enum ep_status st = ep_sink_write(s, &span, &taken, err);
     if (st == EP_AGAIN)
       return ep_fail(err, "invalid", "a %s cannot work on another thread", s->type->name);
     if (st != EP_OK)
@@ -63,7 +63,7 @@ static void work_once(struct lane *lane)
     span = lane->queue[lane->first];
   pthread_mutex_unlock(&lane->lock);
   st = span.n > 0 ? write_all(lane->inner, span, &err)
-                  : lane->inner->type->finish(lane->inner, &err);
+                  : ep_sink_finish(lane->inner, &err);
   ep_release(span.block);
   pthread_mutex_lock(&lane->lock);
   if (span.n > 0) {
@@ -181,9 +181,6 @@ static void lane_arm(struct ep_sink *s, struct ep_loop *loop, struct ep_task *ta
 static void lane_close(struct ep_sink *s)
 {
   struct lane *lane = (struct lane *)s;
-  struct ep_sink *inner = lane->inner;
-  if (!inner)
-    return;
   pthread_mutex_lock(&lane->lock);
   lane->abandoned = true;
   lane->task = NULL;
@@ -195,16 +192,14 @@ static void lane_close(struct ep_sink *s)
     lane->count--;
   }
   pthread_mutex_unlock(&lane->lock);
-  lane->inner = NULL;
-  inner->type->close(inner);
-  ep_release(inner);
+  ep_sink_drop(lane->inner);
   ep_release(lane->pool);
 }
 
 static void lane_destroy(void *self)
 {
   struct lane *lane = self;
-  lane_close(&lane->base);
+  ep_sink_close(&lane->base);
   pthread_cond_destroy(&lane->stopped);
   pthread_mutex_destroy(&lane->lock);
 }
@@ -234,7 +229,7 @@ struct ep_sink *ep_lane_new(struct ep_host *host, struct ep_pool *pool,
   pthread_mutex_init(&lane->lock, NULL);
   pthread_cond_init(&lane->stopped, NULL);
   lane->job.run = run;
-  lane->inner = ep_retain(inner);
+  lane->inner = ep_sink_adopt(inner);
   lane->pool = ep_retain(pool);
   return &lane->base;
 }

@@ -21,7 +21,7 @@ static enum ep_status tap_write(struct ep_sink *s, const struct ep_span *span,
     return EP_ERR;
   *taken = span->n;
   if (t->next) {
-    enum ep_status st = t->next->type->write(t->next, span, taken, err);
+    enum ep_status st = ep_sink_write(t->next, span, taken, err);
     t->gauge.seen = before.seen + (st == EP_OK ? (int64_t)*taken : 0);
     if (st != EP_OK)
       return st;
@@ -44,7 +44,7 @@ static enum ep_status tap_finish(struct ep_sink *s, struct ep_err *err)
       return EP_ERR;
     t->verified = true;
   }
-  return t->next ? t->next->type->finish(t->next, err) : EP_OK;
+  return t->next ? ep_sink_finish(t->next, err) : EP_OK;
 }
 
 static void tap_arm(struct ep_sink *s, struct ep_loop *loop, struct ep_task *task)
@@ -57,12 +57,8 @@ static void tap_arm(struct ep_sink *s, struct ep_loop *loop, struct ep_task *tas
 static void tap_close(struct ep_sink *s)
 {
   struct tap *t = (struct tap *)s;
-  struct ep_sink *next = t->next;
-  if (!next)
-    return;
+  ep_sink_drop(t->next);
   t->next = NULL;
-  next->type->close(next);
-  ep_release(next);
 }
 
 /* Two types, because only what never answers EP_AGAIN may move to a pool thread. */
@@ -101,7 +97,7 @@ struct ep_sink *ep_tap_new(struct ep_host *host, const struct ep_gauge *gauge,
       ep_release(t);
       return NULL;
     }
-  t->next = next ? ep_retain(next) : NULL;
+  t->next = next ? ep_sink_adopt(next) : NULL;
   return &t->base;
 }
 

@@ -98,25 +98,21 @@ static void put_output(struct unwrap *u, size_t n)
   pthread_mutex_unlock(&u->lock);
 }
 
-static struct archive *open_filter(struct unwrap *u)
+static bool open_filter(struct unwrap *u, struct archive *a)
 {
-  struct archive *a = archive_read_new();
-  if (a && (archive_read_support_filter_gzip(a) != ARCHIVE_OK ||
-            archive_read_support_filter_xz(a) != ARCHIVE_OK ||
-            archive_read_support_filter_zstd(a) != ARCHIVE_OK ||
-            archive_read_support_format_raw(a) != ARCHIVE_OK ||
-            archive_read_support_format_empty(a) != ARCHIVE_OK ||
-            archive_read_open(a, u, NULL, give_input, NULL) != ARCHIVE_OK)) {
-    return a; /* the caller asks it for its error */
-  }
-  return a;
+  return archive_read_support_filter_gzip(a) == ARCHIVE_OK &&
+         archive_read_support_filter_xz(a) == ARCHIVE_OK &&
+         archive_read_support_filter_zstd(a) == ARCHIVE_OK &&
+         archive_read_support_format_raw(a) == ARCHIVE_OK &&
+         archive_read_support_format_empty(a) == ARCHIVE_OK &&
+         archive_read_open(a, u, NULL, give_input, NULL) == ARCHIVE_OK;
 }
 
 static bool expand(struct unwrap *u, struct archive *a)
 {
   struct archive_entry *entry;
   unsigned char *slot;
-  int r = archive_errno(a) == 0 ? archive_read_next_header(a, &entry) : ARCHIVE_FATAL;
+  int r = archive_read_next_header(a, &entry);
   if (r == ARCHIVE_EOF)
     return true;
   while (r == ARCHIVE_OK && (slot = free_slot(u))) {
@@ -133,8 +129,8 @@ static bool expand(struct unwrap *u, struct archive *a)
 static void *worker(void *arg)
 {
   struct unwrap *u = arg;
-  struct archive *a = open_filter(u);
-  bool good = a && expand(u, a);
+  struct archive *a = archive_read_new();
+  bool good = a && open_filter(u, a) && expand(u, a);
   pthread_mutex_lock(&u->lock);
   u->out.ended = true;
   if (!good) {
@@ -190,7 +186,7 @@ static enum ep_status peek(struct unwrap *u, struct ep_err *err)
 {
   while (u->magic_n < MAGIC && !u->inner_ended) {
     size_t n = 0;
-    enum ep_status st = u->inner->type->read(u->inner, u->magic + u->magic_n,
+    enum ep_status st = ep_source_read(u->inner, u->magic + u->magic_n,
                                              MAGIC - u->magic_n, &n, err);
     if (st == EP_EOF)
       u->inner_ended = true;
@@ -209,7 +205,7 @@ static enum ep_status read_plain(struct unwrap *u, void *buf, size_t cap, size_t
 {
   size_t left = u->magic_n - u->magic_at;
   if (left == 0)
-    return u->inner_ended ? EP_EOF : u->inner->type->read(u->inner, buf, cap, n, err);
+    return u->inner_ended ? EP_EOF : ep_source_read(u->inner, buf, cap, n, err);
   *n = left < cap ? left : cap;
   memcpy(buf, u->magic + u->magic_at, *n);
   u->magic_at += *n;
@@ -229,7 +225,7 @@ static enum ep_status feed(struct unwrap *u, struct ep_err *err)
     pthread_mutex_unlock(&u->lock);
     if (full)
       break;
-    st = u->inner->type->read(u->inner, u->in.data[slot], EP_BLOCK_SIZE, &n, err);
+    st = ep_source_read(u->inner, u->in.data[slot], EP_BLOCK_SIZE, &n, err);
     if (st == EP_EOF)
       u->inner_ended = true;
     pthread_mutex_lock(&u->lock);
@@ -273,6 +269,19 @@ static enum ep_status take(struct unwrap *u, void *buf, size_t cap, size_t *n,
   return st;
 }
 
+/* The wrapped stream is over: nothing may follow it, and whoever writes it must see its
+** bytes taken to the last. */
+static enum ep_status drain(struct unwrap *u, struct ep_err *err)
+{
+  unsigned char surplus;
+  size_t n;
+  enum ep_status st =
+      u->inner_ended ? EP_EOF : ep_source_read(u->inner, &surplus, 1, &n, err);
+  if (st == EP_EOF)
+    u->inner_ended = true;
+  return st == EP_OK ? ep_fail(err, "invalid", "bytes follow the packed stream") : st;
+}
+
 static enum ep_status unwrap_read(struct ep_source *s, void *buf, size_t cap, size_t *n,
                                   struct ep_err *err)
 {
@@ -283,7 +292,9 @@ static enum ep_status unwrap_read(struct ep_source *s, void *buf, size_t cap, si
   if (u->mode == PLAIN)
     return read_plain(u, buf, cap, n, err);
   st = feed(u, err);
-  return st == EP_OK ? take(u, buf, cap, n, err) : st;
+  if (st == EP_OK)
+    st = take(u, buf, cap, n, err);
+  return st == EP_EOF ? drain(u, err) : st;
 }
 
 static void unwrap_arm(struct ep_source *s, struct ep_loop *loop, struct ep_task *task)
@@ -292,26 +303,23 @@ static void unwrap_arm(struct ep_source *s, struct ep_loop *loop, struct ep_task
   bool room = u->mode != THREADED;
   if (u->mode == THREADED) {
     pthread_mutex_lock(&u->lock);
-    room = u->in.full < SLOTS;
+    room = u->in.full < SLOTS || u->out.ended;
     u->loop = loop;
     u->task = NULL;
-    if (task && (u->out.full > 0 || u->out.ended))
+    if (task && (u->out.full > 0 || (u->out.ended && u->inner_ended)))
       ep_loop_ready(loop, task);
     else
       u->task = task;
     pthread_mutex_unlock(&u->lock);
   }
-  if (u->inner && (!task || (room && !u->inner_ended)))
+  if (!task || (room && !u->inner_ended))
     ep_source_arm(u->inner, loop, task);
 }
 
 static void unwrap_close(struct ep_source *s)
 {
   struct unwrap *u = (struct unwrap *)s;
-  struct ep_source *inner = u->inner;
   int i;
-  if (!inner)
-    return;
   pthread_mutex_lock(&u->lock);
   u->abandoned = true;
   u->task = NULL;
@@ -323,15 +331,13 @@ static void unwrap_close(struct ep_source *s)
     ep_free(u->in.data[i]);
     ep_free(u->out.data[i]);
   }
-  u->inner = NULL;
-  inner->type->close(inner);
-  ep_release(inner);
+  ep_source_drop(u->inner);
 }
 
 static void unwrap_destroy(void *self)
 {
   struct unwrap *u = self;
-  unwrap_close(&u->base);
+  ep_source_close(&u->base);
   pthread_cond_destroy(&u->changed);
   pthread_mutex_destroy(&u->lock);
 }
@@ -354,6 +360,6 @@ struct ep_source *ep_unwrap_new(struct ep_host *host, struct ep_source *inner,
   u->base.obj.destroy = unwrap_destroy;
   pthread_mutex_init(&u->lock, NULL);
   pthread_cond_init(&u->changed, NULL);
-  u->inner = ep_retain(inner);
+  u->inner = ep_source_adopt(inner);
   return &u->base;
 }

@@ -22,7 +22,7 @@ static enum ep_status flush(struct zstd_tap *z, struct ep_err *err)
   while (z->at < z->fill) {
     struct ep_span span = {z->out + z->at, z->fill - z->at, NULL};
     size_t taken = 0;
-    enum ep_status st = z->next->type->write(z->next, &span, &taken, err);
+    enum ep_status st = ep_sink_write(z->next, &span, &taken, err);
     if (st != EP_OK)
       return st;
     z->at += taken;
@@ -86,31 +86,22 @@ static enum ep_status zstd_finish(struct ep_sink *s, struct ep_err *err)
   }
   if (st == EP_OK && z->expander && z->frame_open)
     return ep_fail(err, "truncated", "the zstd frame is cut");
-  return st == EP_OK ? z->next->type->finish(z->next, err) : st;
+  return st == EP_OK ? ep_sink_finish(z->next, err) : st;
 }
 
 static void zstd_arm(struct ep_sink *s, struct ep_loop *loop, struct ep_task *task)
 {
   struct zstd_tap *z = (struct zstd_tap *)s;
-  if (z->next)
-    ep_sink_arm(z->next, loop, task);
+  ep_sink_arm(z->next, loop, task);
 }
 
 static void zstd_close(struct ep_sink *s)
 {
   struct zstd_tap *z = (struct zstd_tap *)s;
-  struct ep_sink *next = z->next;
   (void)ZSTD_freeCCtx(z->compressor);
   (void)ZSTD_freeDCtx(z->expander);
   ep_free(z->out);
-  z->compressor = NULL;
-  z->expander = NULL;
-  z->out = NULL;
-  z->next = NULL;
-  if (!next)
-    return;
-  next->type->close(next);
-  ep_release(next);
+  ep_sink_drop(z->next);
 }
 
 static const struct ep_sink_type zstd_type = {
@@ -136,7 +127,7 @@ static struct zstd_tap *zstd_new(struct ep_host *host, struct ep_sink *next, siz
   z->cap = cap;
   z->out = ep_alloc_raw(cap);
   z->gauge = (struct ep_gauge){.size = -1, .limit = -1, .what = "what zstd expands to"};
-  z->next = ep_retain(next);
+  z->next = ep_sink_adopt(next);
   return z;
 }
 

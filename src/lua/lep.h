@@ -36,6 +36,9 @@ struct lep_handle {
 /* Makes the class: methods, __gc, __close, __tostring, `close`. */
 void lep_class(lua_State *L, const char *name, const luaL_Reg *methods);
 
+/* Adds a method to a class that another part has made: loop:flow, loop:spawn, … */
+void lep_method(lua_State *L, const char *name, const char *method, lua_CFunction f);
+
 /* Pushes an empty handle; the caller then sets ->obj (an owned reference) and ->close. */
 struct lep_handle *lep_new(lua_State *L, const char *name);
 /* Right type and open, or an argument error ("flow is closed"). */
@@ -69,6 +72,14 @@ bool lep_optbool(lua_State *L, int t, const char *key, bool fallback);
 int64_t lep_optms(lua_State *L, int t, const char *key, int64_t fallback_ms);
 /* An open handle of that class or NULL. Pushes nothing; the table anchors it. */
 void *lep_opthandle(lua_State *L, int t, const char *key, const char *name);
+
+/* A source or sink that no flow, tap, reader or request uses: else an argument error. Who
+** takes it over calls ep_source_adopt or ep_sink_adopt. The option forms answer NULL when
+** the key is absent. */
+struct ep_source *lep_checksource(lua_State *L, int arg);
+struct ep_sink *lep_checksink(lua_State *L, int arg);
+struct ep_source *lep_optsource(lua_State *L, int t, const char *key);
+struct ep_sink *lep_optsink(lua_State *L, int t, const char *key);
 
 /* A C string without NUL bytes, for paths and names that reach the system. */
 const char *lep_checkpath(lua_State *L, int arg);

@@ -1,0 +1,1 @@
+const char *ep_http_version(void);

@@ -1,0 +1,106 @@
+/* The file system for Lua, as far as a store needs it. */
+#include "lep.h"
+
+#include "../base/file.h"
+
+static int truth(lua_State *L, enum ep_status st, const struct ep_err *err)
+{
+  if (st != EP_OK)
+    return lep_fail(L, err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* core.mkdir(path[, mode]): with its parents; one that is there is fine */
+static int core_mkdir(lua_State *L)
+{
+  const char *path = lep_checkpath(L, 1);
+  int64_t mode = lua_isnoneornil(L, 2) ? 0777 : lep_checksize(L, 2);
+  struct ep_err err;
+  if (mode > 0777)
+    luaL_argerror(L, 2, "permission bits expected");
+  return truth(L, ep_fs_mkdir(path, (unsigned)mode, &err), &err);
+}
+
+static int core_unlink(lua_State *L)
+{
+  struct ep_err err;
+  return truth(L, ep_fs_unlink(lep_checkpath(L, 1), &err), &err);
+}
+
+static int core_rename(lua_State *L)
+{
+  const char *from = lep_checkpath(L, 1);
+  struct ep_err err;
+  return truth(L, ep_fs_rename(from, lep_checkpath(L, 2), &err), &err);
+}
+
+/* core.sync_parent(path): what was renamed or removed beside it is on disk */
+static int core_sync_parent(lua_State *L)
+{
+  struct ep_err err;
+  return truth(L, ep_fs_sync_parent(lep_checkpath(L, 1), &err), &err);
+}
+
+static void close_lock(void *lock)
+{
+  ep_lock_close(lock);
+}
+
+/* core.lock(path[, {shared=}]) -> lock | nil, message, "busy" while another has it */
+static int core_lock(lua_State *L)
+{
+  static const char *const known[] = {"shared", NULL};
+  const char *path = lep_checkpath(L, 1);
+  int t = lep_options(L, 2, true, known);
+  bool shared = lep_optbool(L, t, "shared", false);
+  struct lep_handle *h = lep_new(L, LEP_LOCK);
+  struct ep_err err;
+  h->close = close_lock;
+  h->obj = ep_lock_new(lep_host(L), path, shared, &err);
+  return h->obj ? 1 : lep_fail(L, &err);
+}
+
+enum { EXTENTS_MAX = 65536 };
+
+/* core.extents(path) -> {{offset=, length=}, …}, size: where data is; holes are left out */
+static int core_extents(lua_State *L)
+{
+  const char *path = lep_checkpath(L, 1);
+  struct ep_extent *extents =
+      lep_newuserdata(L, EXTENTS_MAX * sizeof(struct ep_extent));
+  struct ep_err err;
+  int64_t size;
+  size_t i, n;
+  if (ep_fs_extents(path, extents, EXTENTS_MAX, &n, &size, &err) != EP_OK)
+    return lep_fail(L, &err);
+  lua_createtable(L, (int)n, 0);
+  for (i = 0; i < n; i++) {
+    lua_createtable(L, 0, 2);
+    lep_pushsize(L, extents[i].offset);
+    lua_setfield(L, -2, "offset");
+    lep_pushsize(L, extents[i].length);
+    lua_setfield(L, -2, "length");
+    lua_rawseti(L, -2, (int)i + 1);
+  }
+  lep_pushsize(L, size);
+  return 2;
+}
+
+static const luaL_Reg no_methods[] = {{NULL, NULL}};
+
+static const luaL_Reg functions[] = {
+    {"mkdir", core_mkdir},
+    {"unlink", core_unlink},
+    {"rename", core_rename},
+    {"sync_parent", core_sync_parent},
+    {"lock", core_lock},
+    {"extents", core_extents},
+    {NULL, NULL},
+};
+
+void lep_open_fs(lua_State *L)
+{
+  lep_class(L, LEP_LOCK, no_methods);
+  lep_setfuncs(L, functions);
+}

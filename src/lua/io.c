@@ -1,0 +1,418 @@
+/* Sources and sinks as Lua values: where bytes can come from and go to, without becoming
+** strings. `read` and `write` are for small things and for tests; flows move the rest. */
+#include "lep.h"
+
+#include "../base/file.h"
+#include "../base/tap.h"
+#include "../base/unwrap.h"
+#include "options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+enum { READ_MAX = 1024 * 1024 };
+
+/* Puts what was made into the handle at the top, or returns the failure. */
+static int give_source(lua_State *L, struct lep_handle *h, struct ep_source *s,
+                       const struct ep_err *err)
+{
+  if (!s)
+    return lep_fail(L, err);
+  lep_setsource(h, s);
+  return 1;
+}
+
+static int give_sink(lua_State *L, struct lep_handle *h, struct ep_sink *s,
+                     const struct ep_err *err)
+{
+  if (!s)
+    return lep_fail(L, err);
+  lep_setsink(h, s);
+  return 1;
+}
+
+static const struct ep_err *no_memory(struct ep_err *err)
+{
+  (void)ep_fail_memory(err);
+  return err;
+}
+
+/* ---- making them ---- */
+
+/* core.bytes(string) */
+static int core_bytes(lua_State *L)
+{
+  size_t n;
+  const char *s = luaL_checklstring(L, 1, &n);
+  struct lep_handle *h = lep_new(L, LEP_SOURCE);
+  struct ep_err err;
+  return give_source(L, h, ep_source_bytes(lep_host(L), s, n), no_memory(&err));
+}
+
+/* core.file(path[, {offset=, length=}]) */
+static int core_file(lua_State *L)
+{
+  static const char *const known[] = {"offset", "length", NULL};
+  const char *path = lep_checkpath(L, 1);
+  int t = lep_options(L, 2, true, known);
+  int64_t offset = lep_optsize(L, t, "offset", 0);
+  int64_t length = lep_optsize(L, t, "length", -1);
+  struct lep_handle *h = lep_new(L, LEP_SOURCE);
+  struct ep_err err;
+  return give_source(L, h, ep_source_file(lep_host(L), path, offset, length, &err), &err);
+}
+
+static int check_fd(lua_State *L, int arg)
+{
+  int64_t fd = lep_checksize(L, arg);
+  if (fd > INT32_MAX)
+    luaL_argerror(L, arg, "descriptor expected");
+  return (int)fd;
+}
+
+/* core.fd_source(fd[, own]) */
+static int core_fd_source(lua_State *L)
+{
+  int fd = check_fd(L, 1);
+  bool own = lua_toboolean(L, 2);
+  struct lep_handle *h = lep_new(L, LEP_SOURCE);
+  struct ep_err err;
+  return give_source(L, h, ep_source_fd(lep_host(L), fd, own, &err), &err);
+}
+
+/* core.fd_sink(fd[, own]) */
+static int core_fd_sink(lua_State *L)
+{
+  int fd = check_fd(L, 1);
+  bool own = lua_toboolean(L, 2);
+  struct lep_handle *h = lep_new(L, LEP_SINK);
+  struct ep_err err;
+  return give_sink(L, h, ep_sink_fd(lep_host(L), fd, own, &err), &err);
+}
+
+/* core.pipe() -> source, sink: the two ends of a pipe of this process */
+static int core_pipe(lua_State *L)
+{
+  struct lep_handle *out = lep_new(L, LEP_SOURCE);
+  struct lep_handle *in = lep_new(L, LEP_SINK);
+  struct ep_source *source;
+  struct ep_sink *sink;
+  struct ep_err err;
+  int fds[2];
+  if (pipe2(fds, O_CLOEXEC) < 0) {
+    (void)ep_fail_errno(&err, errno, "making a pipe");
+    return lep_fail(L, &err);
+  }
+  source = ep_source_fd(lep_host(L), fds[0], true, &err);
+  if (!source) {
+    (void)close(fds[1]);
+    return lep_fail(L, &err);
+  }
+  lep_setsource(out, source);
+  sink = ep_sink_fd(lep_host(L), fds[1], true, &err);
+  if (!sink)
+    return lep_fail(L, &err);
+  lep_setsink(in, sink);
+  return 2;
+}
+
+/* core.create(path[, {mode=, replace=, sync=}]): a file that appears when it is finished */
+static int core_create(lua_State *L)
+{
+  static const char *const known[] = {"mode", "replace", "sync", NULL};
+  const char *path = lep_checkpath(L, 1);
+  int t = lep_options(L, 2, true, known);
+  int64_t mode = lep_optsize(L, t, "mode", 0644);
+  unsigned how = 0;
+  if (mode > 0777)
+    luaL_argerror(L, t, "option 'mode': permission bits expected");
+  if (lep_optbool(L, t, "replace", true))
+    how |= EP_FILE_REPLACE;
+  if (!lep_optbool(L, t, "sync", true))
+    how |= EP_FILE_NO_SYNC;
+  struct lep_handle *h = lep_new(L, LEP_SINK);
+  struct ep_err err;
+  return give_sink(L, h, ep_sink_file(lep_host(L), path, (unsigned)mode, how, &err),
+                   &err);
+}
+
+/* core.collect(max): keeps at most max bytes; sink:bytes() gives them */
+static int core_collect(lua_State *L)
+{
+  int64_t max = lep_checksize(L, 1);
+  struct lep_handle *h = lep_new(L, LEP_SINK);
+  struct ep_err err;
+  return give_sink(L, h, ep_sink_collect(lep_host(L), (size_t)max), no_memory(&err));
+}
+
+/* core.null() */
+static int core_null(lua_State *L)
+{
+  struct lep_handle *h = lep_new(L, LEP_SINK);
+  struct ep_err err;
+  return give_sink(L, h, ep_sink_null(lep_host(L)), no_memory(&err));
+}
+
+/* core.tap(next|nil[, {size=, limit=, digest=, hash=, what=}]) */
+static int core_tap(lua_State *L)
+{
+  static const char *const known[] = {"size", "limit", "digest", "hash", "what", NULL};
+  struct ep_sink *next = lua_isnoneornil(L, 1) ? NULL : lep_checksink(L, 1);
+  int t = lep_options(L, 2, true, known);
+  struct ep_gauge gauge;
+  unsigned algs = lep_optalgs(L, t, "hash");
+  lep_optgauge(L, t, &gauge);
+  struct lep_handle *h = lep_new(L, LEP_SINK);
+  struct ep_err err;
+  return give_sink(L, h, ep_tap_new(lep_host(L), &gauge, algs, next, &err), &err);
+}
+
+/* core.zstd(next[, {level=}]) */
+static int core_zstd(lua_State *L)
+{
+  static const char *const known[] = {"level", NULL};
+  struct ep_sink *next = lep_checksink(L, 1);
+  int t = lep_options(L, 2, true, known);
+  int64_t level = lep_optsize(L, t, "level", 3);
+  if (level < 1 || level > 22)
+    luaL_argerror(L, t, "option 'level': 1 to 22 expected");
+  struct lep_handle *h = lep_new(L, LEP_SINK);
+  struct ep_err err;
+  return give_sink(L, h, ep_zstd_compress(lep_host(L), (int)level, next, &err), &err);
+}
+
+/* core.unzstd(next[, {limit=}]) */
+static int core_unzstd(lua_State *L)
+{
+  static const char *const known[] = {"limit", NULL};
+  struct ep_sink *next = lep_checksink(L, 1);
+  int t = lep_options(L, 2, true, known);
+  int64_t limit = lep_optsize(L, t, "limit", -1);
+  struct lep_handle *h = lep_new(L, LEP_SINK);
+  struct ep_err err;
+  return give_sink(L, h, ep_zstd_expand(lep_host(L), limit, next, &err), &err);
+}
+
+/* core.unwrap(source): gzip, zstd or xz taken off, anything else as it is */
+static int core_unwrap(lua_State *L)
+{
+  struct ep_source *inner = lep_checksource(L, 1);
+  struct lep_handle *h = lep_new(L, LEP_SOURCE);
+  struct ep_err err;
+  return give_source(L, h, ep_unwrap_new(lep_host(L), inner, &err), &err);
+}
+
+/* core.spool{dir=, memory=, limit=} */
+static int core_spool(lua_State *L)
+{
+  static const char *const known[] = {"dir", "memory", "limit", NULL};
+  int t = lep_options(L, 1, true, known);
+  const char *dir = lep_optstring(L, t, "dir", "/var/tmp");
+  int64_t memory = lep_optsize(L, t, "memory", 64 * 1024);
+  int64_t limit = lep_optsize(L, t, "limit", -1);
+  struct lep_handle *h = lep_new(L, LEP_SPOOL);
+  struct ep_err err;
+  h->obj = ep_spool_new(lep_host(L), dir, (size_t)memory, limit, &err);
+  return h->obj ? 1 : lep_fail(L, &err);
+}
+
+/* ---- sources ---- */
+
+/* source:read(max) -> string | false at the end | nil, message, code */
+static int source_read(lua_State *L)
+{
+  struct ep_source *s = lep_checksource(L, 1);
+  int64_t max = lep_checksize(L, 2);
+  size_t cap = max > READ_MAX ? READ_MAX : (size_t)max;
+  struct ep_err err;
+  size_t n = 0;
+  if (cap == 0)
+    luaL_argerror(L, 2, "at least 1 expected");
+  void *buf = lep_newuserdata(L, cap);
+  switch (ep_source_read(s, buf, cap, &n, &err)) {
+  case EP_OK:
+    lua_pushlstring(L, buf, n);
+    return 1;
+  case EP_EOF:
+    lua_pushboolean(L, 0);
+    return 1;
+  case EP_AGAIN:
+    return lep_again(L);
+  case EP_ERR:
+    break;
+  }
+  return lep_fail(L, &err);
+}
+
+static int source_total(lua_State *L)
+{
+  struct ep_source *s = lep_checksource(L, 1);
+  int64_t n = ep_source_total(s);
+  if (n < 0)
+    lua_pushnil(L);
+  else
+    lep_pushsize(L, n);
+  return 1;
+}
+
+static int source_rewind(lua_State *L)
+{
+  struct ep_source *s = lep_checksource(L, 1);
+  struct ep_err err;
+  if (ep_source_rewind(s, &err) != EP_OK)
+    return lep_fail(L, &err);
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* ---- sinks ---- */
+
+/* sink:write(string) -> how many bytes it took | nil, message, code */
+static int sink_write(lua_State *L)
+{
+  struct ep_sink *s = lep_checksink(L, 1);
+  size_t n, taken = 0;
+  const char *p = luaL_checklstring(L, 2, &n);
+  struct ep_span span = {(const unsigned char *)p, n, NULL};
+  struct ep_err err;
+  enum ep_status st = n == 0 ? EP_OK : ep_sink_write(s, &span, &taken, &err);
+  if (st == EP_AGAIN)
+    return lep_again(L);
+  if (st != EP_OK)
+    return lep_fail(L, &err);
+  lep_pushsize(L, (int64_t)taken);
+  return 1;
+}
+
+static int sink_finish(lua_State *L)
+{
+  struct ep_sink *s = lep_checksink(L, 1);
+  struct ep_err err;
+  enum ep_status st = ep_sink_finish(s, &err);
+  if (st == EP_AGAIN)
+    return lep_again(L);
+  if (st != EP_OK)
+    return lep_fail(L, &err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* sink:bytes(): what a collector has */
+static int sink_bytes(lua_State *L)
+{
+  struct ep_sink *s = lep_checksink(L, 1);
+  size_t n;
+  const unsigned char *p = ep_sink_collected(s, &n);
+  if (!p)
+    luaL_argerror(L, 1, "a sink made by core.collect expected");
+  lua_pushlstring(L, (const char *)p, n);
+  return 1;
+}
+
+static struct ep_sink *check_tap(lua_State *L)
+{
+  struct ep_sink *s = lep_checksink(L, 1);
+  if (!ep_is_tap(s))
+    luaL_argerror(L, 1, "a sink made by core.tap expected");
+  return s;
+}
+
+/* sink:seen(): how many bytes have passed a tap */
+static int sink_seen(lua_State *L)
+{
+  lep_pushsize(L, ep_tap_seen(check_tap(L)));
+  return 1;
+}
+
+/* sink:digest([alg]): of what has passed a tap */
+static int sink_digest(lua_State *L)
+{
+  struct ep_sink *s = check_tap(L);
+  const char *name = luaL_optstring(L, 2, "sha256");
+  char text[EP_DIGEST_TEXT_MAX];
+  struct ep_digest d;
+  if (!ep_tap_digest(s, ep_digest_alg(name, strlen(name)), &d))
+    luaL_argerror(L, 2, "this tap does not compute that digest");
+  ep_digest_format(&d, text);
+  lua_pushstring(L, text);
+  return 1;
+}
+
+/* ---- spools ---- */
+
+static int spool_sink(lua_State *L)
+{
+  struct ep_spool *spool = lep_check(L, 1, LEP_SPOOL);
+  struct lep_handle *h = lep_new(L, LEP_SINK);
+  struct ep_err err;
+  return give_sink(L, h, ep_spool_sink(spool), no_memory(&err));
+}
+
+/* spool:source([offset[, length]]) */
+static int spool_source(lua_State *L)
+{
+  struct ep_spool *spool = lep_check(L, 1, LEP_SPOOL);
+  int64_t offset = lua_isnoneornil(L, 2) ? 0 : lep_checksize(L, 2);
+  int64_t n = lua_isnoneornil(L, 3) ? -1 : lep_checksize(L, 3);
+  struct lep_handle *h = lep_new(L, LEP_SOURCE);
+  struct ep_err err;
+  return give_source(L, h, ep_spool_source(spool, offset, n, &err), &err);
+}
+
+static int spool_size(lua_State *L)
+{
+  lep_pushsize(L, ep_spool_size(lep_check(L, 1, LEP_SPOOL)));
+  return 1;
+}
+
+static int spool_in_memory(lua_State *L)
+{
+  lua_pushboolean(L, ep_spool_in_memory(lep_check(L, 1, LEP_SPOOL)));
+  return 1;
+}
+
+static const luaL_Reg source_methods[] = {
+    {"read", source_read},
+    {"total", source_total},
+    {"rewind", source_rewind},
+    {NULL, NULL},
+};
+
+static const luaL_Reg sink_methods[] = {
+    {"write", sink_write}, {"finish", sink_finish}, {"bytes", sink_bytes},
+    {"seen", sink_seen},   {"digest", sink_digest}, {NULL, NULL},
+};
+
+static const luaL_Reg spool_methods[] = {
+    {"sink", spool_sink},
+    {"source", spool_source},
+    {"size", spool_size},
+    {"in_memory", spool_in_memory},
+    {NULL, NULL},
+};
+
+static const luaL_Reg functions[] = {
+    {"bytes", core_bytes},
+    {"file", core_file},
+    {"fd_source", core_fd_source},
+    {"fd_sink", core_fd_sink},
+    {"pipe", core_pipe},
+    {"create", core_create},
+    {"collect", core_collect},
+    {"null", core_null},
+    {"tap", core_tap},
+    {"zstd", core_zstd},
+    {"unzstd", core_unzstd},
+    {"unwrap", core_unwrap},
+    {"spool", core_spool},
+    {NULL, NULL},
+};
+
+void lep_open_io(lua_State *L)
+{
+  lep_class(L, LEP_SOURCE, source_methods);
+  lep_class(L, LEP_SINK, sink_methods);
+  lep_class(L, LEP_SPOOL, spool_methods);
+  lep_setfuncs(L, functions);
+}
