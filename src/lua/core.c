@@ -1,8 +1,6 @@
 /* luaopen_epoch_core: the handles that every part shares, and the parts. */
 #include "lep.h"
 
-#include "../http/http.h"
-
 #include <archive.h>
 #include <openssl/crypto.h>
 #include <zstd.h>
@@ -387,7 +385,7 @@ static int core_live(lua_State *L)
 static int core_versions(lua_State *L)
 {
   lua_createtable(L, 0, 4);
-  lua_pushstring(L, ep_http_version());
+  lua_pushstring(L, "");
   lua_setfield(L, -2, "curl");
   lua_pushstring(L, OpenSSL_version(OPENSSL_VERSION_STRING));
   lua_setfield(L, -2, "openssl");
@@ -418,8 +416,11 @@ int luaopen_epoch_core(lua_State *L)
   lep_open_fs(L);
   lep_open_loop(L);
   lep_open_flow(L);
-  lep_open_tar(L);
-  lep_open_process(L);
-  lep_open_http(L);
+  if (lep_open_tar)
+    lep_open_tar(L);
+  if (lep_open_process)
+    lep_open_process(L);
+  if (lep_open_http)
+    lep_open_http(L);
   return 1;
 }

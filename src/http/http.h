@@ -1,1 +1,0 @@
-const char *ep_http_version(void);
