@@ -2,6 +2,7 @@
 
 #include "lane.h"
 #include "loop.h"
+#include "pool.h"
 #include "tap.h"
 
 /* Below this it costs more to wake a thread than to do the work here. */
@@ -25,7 +26,11 @@ struct ep_flow {
   struct ep_task task;
   struct ep_block *block;
   size_t fill;
+  atomic_llong moved;
   bool source_ended, more, closed;
+  struct ep_pool *pool; /* whose thread moves everything; NULL: the loop's */
+  struct ep_job job;
+  atomic_int job_state; /* what the job came to; EP_AGAIN while it runs */
   enum ep_status state; /* EP_AGAIN while it runs */
   struct ep_flow_result result;
   struct ep_err err;
@@ -53,6 +58,8 @@ static void let_go(struct ep_flow *flow)
   if (flow->closed)
     return;
   flow->closed = true;
+  if (flow->pool)
+    ep_pool_retract(flow->pool, &flow->job);
   outlet_close(flow, &flow->hash);
   outlet_close(flow, &flow->sink);
   if (source) {
@@ -60,8 +67,10 @@ static void let_go(struct ep_flow *flow)
     ep_source_arm(source, flow->loop, NULL);
     ep_source_drop(source);
   }
+  ep_release(flow->pool);
   ep_release(flow->tap);
   ep_release(flow->block);
+  flow->pool = NULL;
   flow->tap = NULL;
   flow->block = NULL;
   ep_loop_forget(flow->loop, &flow->task);
@@ -89,7 +98,6 @@ static enum ep_status fill(struct ep_flow *flow, size_t *budget, struct ep_err *
     flow->block = ep_block_new(flow->obj.host, block_size(flow));
     if (!flow->block)
       return ep_fail_memory(err);
-    flow->hash.at = flow->sink.at = 0;
   }
   while (st == EP_OK && flow->fill < flow->block->cap && *budget > 0) {
     size_t n = 0;
@@ -100,6 +108,7 @@ static enum ep_status fill(struct ep_flow *flow, size_t *budget, struct ep_err *
     if (ep_gauge_admit(&flow->gauge, n, err) != EP_OK)
       return EP_ERR;
     flow->fill += n;
+    atomic_store_explicit(&flow->moved, flow->gauge.seen, memory_order_relaxed);
     *budget -= n < *budget ? n : *budget;
   }
   if (st == EP_EOF)
@@ -165,38 +174,68 @@ static enum ep_status wrap_up(struct ep_flow *flow, struct ep_err *err)
   return st == EP_OK && !flow->more ? finish(flow, &flow->sink, err) : st;
 }
 
+/* The block is empty again: use it once more, unless a lane still holds it. */
+static void recycle(struct ep_flow *flow)
+{
+  flow->fill = flow->hash.at = flow->sink.at = 0;
+  if (atomic_load(&flow->block->obj.refs) == 1)
+    return;
+  ep_release(flow->block);
+  flow->block = NULL;
+}
+
+/* Moves up to `budget` bytes. EP_OK: the end, with success. EP_AGAIN with *waiting: armed
+** for more, without: the budget is used up. */
+static enum ep_status pump(struct ep_flow *flow, size_t budget, bool *waiting)
+{
+  *waiting = false;
+  while (flow->fill > 0 || flow->source_ended || budget > 0) {
+    enum ep_status st = EP_OK;
+    if (flow->fill > 0) {
+      st = drain_both(flow, &flow->err);
+      if (st == EP_OK)
+        recycle(flow);
+    } else if (flow->source_ended) {
+      st = wrap_up(flow, &flow->err);
+      if (st == EP_OK)
+        return EP_OK;
+    } else {
+      st = fill(flow, &budget, &flow->err);
+      if (st == EP_AGAIN)
+        ep_source_arm(flow->source, flow->loop, &flow->task);
+    }
+    *waiting = st == EP_AGAIN;
+    if (st != EP_OK)
+      return st;
+  }
+  return EP_AGAIN;
+}
+
+/* In the loop. */
 static void run(struct ep_task *task, size_t budget)
 {
   struct ep_flow *flow =
       (struct ep_flow *)((char *)task - offsetof(struct ep_flow, task));
-  enum ep_status st = EP_OK;
-  while (st == EP_OK) {
-    if (flow->fill > 0) {
-      st = drain_both(flow, &flow->err);
-      if (st != EP_OK)
-        break;
-      ep_release(flow->block);
-      flow->block = NULL;
-      flow->fill = 0;
-    }
-    if (flow->source_ended) {
-      st = wrap_up(flow, &flow->err);
-      if (st == EP_OK) {
-        end(flow, EP_OK);
-        return;
-      }
-      break;
-    }
-    if (budget == 0) {
-      ep_loop_ready(flow->loop, &flow->task);
-      return;
-    }
-    st = fill(flow, &budget, &flow->err);
-    if (st == EP_AGAIN)
-      ep_source_arm(flow->source, flow->loop, &flow->task);
-  }
-  if (st == EP_ERR)
-    end(flow, EP_ERR);
+  bool waiting = flow->pool != NULL;
+  enum ep_status st = flow->pool ? (enum ep_status)atomic_load(&flow->job_state)
+                                 : pump(flow, budget, &waiting);
+  if (st != EP_AGAIN)
+    end(flow, st);
+  else if (!waiting)
+    ep_loop_ready(flow->loop, &flow->task);
+}
+
+/* On a pool thread, where neither end ever has to wait. */
+static bool run_job(struct ep_job *job)
+{
+  struct ep_flow *flow = (struct ep_flow *)((char *)job - offsetof(struct ep_flow, job));
+  bool waiting;
+  enum ep_status st = pump(flow, EP_STEP_BUDGET, &waiting);
+  if (st == EP_AGAIN)
+    return true;
+  atomic_store(&flow->job_state, (int)st);
+  ep_loop_notify(flow->loop, &flow->task);
+  return false;
 }
 
 static void flow_destroy(void *self)
@@ -208,23 +247,46 @@ static void flow_destroy(void *self)
 
 /* A sink as this flow uses it: on the pool where that pays. */
 static enum ep_status adopt(struct ep_flow *flow, struct outlet *out,
-                            struct ep_sink *sink, struct ep_err *err)
+                            struct ep_sink *sink, struct ep_pool *lanes,
+                            struct ep_err *err)
 {
-  struct ep_pool *pool = ep_loop_pool(flow->loop);
-  bool small = flow->gauge.size >= 0 && flow->gauge.size < WORTH_A_THREAD;
-  bool shared = out == &flow->sink && flow->more; /* a lane would finish it */
-  if (!pool || small || shared || !ep_lane_suits(sink)) {
+  if (!lanes || !ep_lane_suits(sink)) {
     out->sink = ep_sink_adopt(sink);
     return EP_OK;
   }
-  out->sink = ep_lane_new(flow->obj.host, pool, sink, err);
+  out->sink = ep_lane_new(flow->obj.host, lanes, sink, err);
   return out->sink ? EP_OK : EP_ERR;
+}
+
+/* Where the work is done. Small things: here. What never has to wait, from file to file
+** say: on one pool thread as a whole, since a core that reads what it hashes is quicker than
+** two that share it. The rest: read here, with hashing and disks on lanes beside it. */
+static enum ep_status place(struct ep_flow *flow, const struct ep_flow_spec *spec,
+                            unsigned algs, struct ep_err *err)
+{
+  static const struct ep_gauge anything = {.size = -1, .limit = -1};
+  int64_t size = spec->gauge.size >= 0 ? spec->gauge.size : ep_source_total(spec->source);
+  struct ep_pool *pool = size >= 0 && size < WORTH_A_THREAD ? NULL
+                                                            : ep_loop_pool(flow->loop);
+  bool whole = !spec->source->type->arm && (!spec->sink || !spec->sink->type->arm);
+  if (pool && whole)
+    flow->pool = ep_retain(pool);
+  if (algs) {
+    flow->tap = ep_tap_new(flow->obj.host, &anything, algs, NULL, err);
+    if (!flow->tap ||
+        adopt(flow, &flow->hash, flow->tap, whole ? NULL : pool, err) != EP_OK)
+      return EP_ERR;
+  }
+  /* a lane would finish its sink, which has to stay open when more is to follow */
+  if (spec->sink &&
+      adopt(flow, &flow->sink, spec->sink, whole || spec->more ? NULL : pool, err) != EP_OK)
+    return EP_ERR;
+  return EP_OK;
 }
 
 struct ep_flow *ep_flow_start(struct ep_loop *loop, const struct ep_flow_spec *spec,
                               struct ep_err *err)
 {
-  static const struct ep_gauge anything = {.size = -1, .limit = -1};
   unsigned algs = spec->algs;
   struct ep_flow *flow =
       ep_obj_new(ep_loop_host(loop), EP_KIND_FLOW, sizeof *flow, flow_destroy);
@@ -237,21 +299,20 @@ struct ep_flow *ep_flow_start(struct ep_loop *loop, const struct ep_flow_spec *s
   flow->gauge = spec->gauge;
   flow->more = spec->more;
   flow->task.run = run;
+  flow->job.run = run_job;
   flow->state = EP_AGAIN;
+  atomic_init(&flow->job_state, EP_AGAIN);
   if (spec->gauge.expect.alg != EP_DIGEST_NONE)
     algs |= 1u << spec->gauge.expect.alg;
-  if (algs) {
-    flow->tap = ep_tap_new(ep_loop_host(loop), &anything, algs, NULL, err);
-    if (!flow->tap || adopt(flow, &flow->hash, flow->tap, err) != EP_OK)
-      goto failed;
+  if (place(flow, spec, algs, err) != EP_OK) {
+    ep_release(flow);
+    return NULL;
   }
-  if (spec->sink && adopt(flow, &flow->sink, spec->sink, err) != EP_OK)
-    goto failed;
-  ep_loop_ready(loop, &flow->task);
+  if (flow->pool)
+    ep_pool_submit(flow->pool, &flow->job);
+  else
+    ep_loop_ready(loop, &flow->task);
   return flow;
-failed:
-  ep_release(flow);
-  return NULL;
 }
 
 enum ep_status ep_flow_result(const struct ep_flow *flow, struct ep_flow_result *result,
@@ -266,7 +327,7 @@ enum ep_status ep_flow_result(const struct ep_flow *flow, struct ep_flow_result 
 
 int64_t ep_flow_moved(const struct ep_flow *flow)
 {
-  return flow->gauge.seen;
+  return atomic_load_explicit(&flow->moved, memory_order_relaxed);
 }
 
 void ep_flow_close(struct ep_flow *flow)

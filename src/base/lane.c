@@ -4,19 +4,15 @@
 
 #include <string.h>
 
-/* Spans that a lane does in one go before it lets other lanes have the thread. */
-enum { TURN = 8 };
-
 struct lane {
   struct ep_sink base;
-  struct ep_sink *inner; /* the worker's while `running`, else the owner's */
+  struct ep_sink *inner; /* the job's */
   struct ep_pool *pool;
   struct ep_job job;
   pthread_mutex_t lock; /* guards all that follows */
-  pthread_cond_t stopped;
   struct ep_span queue[EP_LANE_DEPTH];
   unsigned first, count;
-  bool running, finishing, finished, failed, abandoned;
+  bool finishing, finished, failed;
   struct ep_err err;
   struct ep_loop *loop; /* who waits, and where; borrowed */
   struct ep_task *task;
@@ -48,7 +44,7 @@ static void wake(struct lane *lane)
 
 static bool has_work(const struct lane *lane)
 {
-  return !lane->abandoned && !lane->failed &&
+  return !lane->failed &&
          (lane->count > 0 || (lane->finishing && !lane->finished));
 }
 
@@ -81,37 +77,19 @@ static void work_once(struct lane *lane)
   }
 }
 
-static void run(struct ep_job *job)
+static bool run(struct ep_job *job)
 {
   struct lane *lane = (struct lane *)((char *)job - offsetof(struct lane, job));
-  struct ep_pool *pool = lane->pool;
-  int turns = 0;
   bool more;
   pthread_mutex_lock(&lane->lock);
-  while (turns++ < TURN && has_work(lane)) {
+  if (has_work(lane)) {
     work_once(lane);
     if (lane->failed || lane->finished || lane->count <= EP_LANE_DEPTH / 2)
       wake(lane);
   }
   more = has_work(lane);
-  if (!more) {
-    lane->running = false;
-    pthread_cond_broadcast(&lane->stopped);
-  }
-  pthread_mutex_unlock(&lane->lock); /* when stopped, the lane may be freed from here on */
-  if (more)
-    ep_pool_submit(pool, job);
-}
-
-/* Starts the worker if there is work and none at it. Called with the lock, leaves without. */
-static void start_and_unlock(struct lane *lane)
-{
-  bool start = !lane->running && has_work(lane);
-  if (start)
-    lane->running = true;
   pthread_mutex_unlock(&lane->lock);
-  if (start)
-    ep_pool_submit(lane->pool, &lane->job);
+  return more;
 }
 
 static enum ep_status lane_write(struct ep_sink *s, const struct ep_span *span,
@@ -144,7 +122,8 @@ static enum ep_status lane_write(struct ep_sink *s, const struct ep_span *span,
   }
   lane->queue[(lane->first + lane->count++) % EP_LANE_DEPTH] = kept;
   *taken = kept.n;
-  start_and_unlock(lane);
+  pthread_mutex_unlock(&lane->lock);
+  ep_pool_submit(lane->pool, &lane->job);
   return EP_OK;
 }
 
@@ -160,7 +139,9 @@ static enum ep_status lane_finish(struct ep_sink *s, struct ep_err *err)
   } else if (lane->finished) {
     st = EP_OK;
   }
-  start_and_unlock(lane);
+  pthread_mutex_unlock(&lane->lock);
+  if (st == EP_AGAIN)
+    ep_pool_submit(lane->pool, &lane->job);
   return st;
 }
 
@@ -181,17 +162,11 @@ static void lane_arm(struct ep_sink *s, struct ep_loop *loop, struct ep_task *ta
 static void lane_close(struct ep_sink *s)
 {
   struct lane *lane = (struct lane *)s;
-  pthread_mutex_lock(&lane->lock);
-  lane->abandoned = true;
-  lane->task = NULL;
-  while (lane->running)
-    pthread_cond_wait(&lane->stopped, &lane->lock);
-  while (lane->count > 0) {
+  ep_pool_retract(lane->pool, &lane->job);
+  for (; lane->count > 0; lane->count--) {
     ep_release(lane->queue[lane->first].block);
     lane->first = (lane->first + 1) % EP_LANE_DEPTH;
-    lane->count--;
   }
-  pthread_mutex_unlock(&lane->lock);
   ep_sink_drop(lane->inner);
   ep_release(lane->pool);
 }
@@ -200,7 +175,6 @@ static void lane_destroy(void *self)
 {
   struct lane *lane = self;
   ep_sink_close(&lane->base);
-  pthread_cond_destroy(&lane->stopped);
   pthread_mutex_destroy(&lane->lock);
 }
 
@@ -227,7 +201,6 @@ struct ep_sink *ep_lane_new(struct ep_host *host, struct ep_pool *pool,
   }
   lane->base.obj.destroy = lane_destroy;
   pthread_mutex_init(&lane->lock, NULL);
-  pthread_cond_init(&lane->stopped, NULL);
   lane->job.run = run;
   lane->inner = ep_sink_adopt(inner);
   lane->pool = ep_retain(pool);

@@ -7,7 +7,7 @@
 struct ep_pool {
   struct ep_obj obj;
   pthread_mutex_t lock;
-  pthread_cond_t work;
+  pthread_cond_t work, settled;
   struct ep_job *head, **tail;
   int queued, idle, started, max;
   bool ending;
@@ -22,20 +22,52 @@ int ep_pool_cores(void)
   return CPU_COUNT(&set);
 }
 
+/* Called with the lock held, as are the next two. */
+static void enqueue(struct ep_pool *pool, struct ep_job *job)
+{
+  job->state = EP_JOB_QUEUED;
+  job->next = NULL;
+  *pool->tail = job;
+  pool->tail = &job->next;
+  pool->queued++;
+  pthread_cond_signal(&pool->work);
+}
+
+static void dequeue(struct ep_pool *pool, struct ep_job *job)
+{
+  struct ep_job **p = &pool->head;
+  while (*p != job)
+    p = &(*p)->next;
+  *p = job->next;
+  if (pool->tail == &job->next)
+    pool->tail = p;
+  pool->queued--;
+}
+
+/* Opens the lock while the job runs. */
+static void run_one(struct ep_pool *pool, struct ep_job *job)
+{
+  bool more;
+  dequeue(pool, job);
+  job->state = EP_JOB_RUNNING;
+  job->again = false;
+  pthread_mutex_unlock(&pool->lock);
+  more = job->run(job);
+  pthread_mutex_lock(&pool->lock);
+  job->state = EP_JOB_IDLE;
+  if (job->retracted)
+    pthread_cond_broadcast(&pool->settled);
+  else if (more || job->again)
+    enqueue(pool, job);
+}
+
 static void *worker(void *arg)
 {
   struct ep_pool *pool = arg;
   pthread_mutex_lock(&pool->lock);
   for (;;) {
-    struct ep_job *job = pool->head;
-    if (job) {
-      pool->head = job->next;
-      if (!pool->head)
-        pool->tail = &pool->head;
-      pool->queued--;
-      pthread_mutex_unlock(&pool->lock);
-      job->run(job); /* may free itself */
-      pthread_mutex_lock(&pool->lock);
+    if (pool->head) {
+      run_one(pool, pool->head);
     } else if (pool->ending) {
       break;
     } else {
@@ -69,6 +101,7 @@ static void pool_destroy(void *self)
   pthread_mutex_unlock(&pool->lock);
   for (i = 0; i < pool->started; i++)
     (void)pthread_join(pool->threads[i], NULL);
+  pthread_cond_destroy(&pool->settled);
   pthread_cond_destroy(&pool->work);
   pthread_mutex_destroy(&pool->lock);
 }
@@ -83,24 +116,37 @@ struct ep_pool *ep_pool_new(struct ep_host *host, int threads)
   pool->max = threads;
   pthread_mutex_init(&pool->lock, NULL);
   pthread_cond_init(&pool->work, NULL);
+  pthread_cond_init(&pool->settled, NULL);
   return pool;
 }
 
 void ep_pool_submit(struct ep_pool *pool, struct ep_job *job)
 {
-  bool here;
+  bool here = false;
   pthread_mutex_lock(&pool->lock);
-  if (pool->queued >= pool->idle && pool->started < pool->max)
-    start_one(pool);
-  here = pool->started == 0;
-  if (!here) {
-    job->next = NULL;
-    *pool->tail = job;
-    pool->tail = &job->next;
-    pool->queued++;
-    pthread_cond_signal(&pool->work);
+  if (job->state == EP_JOB_RUNNING) {
+    job->again = true;
+  } else if (job->state == EP_JOB_IDLE) {
+    if (pool->queued >= pool->idle && pool->started < pool->max)
+      start_one(pool);
+    here = pool->started == 0;
+    if (!here)
+      enqueue(pool, job);
   }
   pthread_mutex_unlock(&pool->lock);
-  if (here)
-    job->run(job);
+  while (here && job->run(job))
+    ;
+}
+
+void ep_pool_retract(struct ep_pool *pool, struct ep_job *job)
+{
+  pthread_mutex_lock(&pool->lock);
+  job->retracted = true;
+  if (job->state == EP_JOB_QUEUED) {
+    dequeue(pool, job);
+    job->state = EP_JOB_IDLE;
+  }
+  while (job->state == EP_JOB_RUNNING)
+    pthread_cond_wait(&pool->settled, &pool->lock);
+  pthread_mutex_unlock(&pool->lock);
 }
