@@ -206,8 +206,16 @@ static const luaL_Reg timer_methods[] = {
     {NULL, NULL},
 };
 
+/* core.now() -> seconds of a clock that only moves forward */
+static int core_now(lua_State *L)
+{
+  lua_pushnumber(L, (lua_Number)ep_now_ms() / 1000.0);
+  return 1;
+}
+
 static const luaL_Reg functions[] = {
     {"loop", core_loop},
+    {"now", core_now},
     {NULL, NULL},
 };
 

@@ -1,0 +1,96 @@
+--- What specs of the core do over and over: a private directory, a loop, a flow to its end.
+
+local core = require "epoch.core"
+local await = require "epoch.await"
+
+local M = {}
+
+--- Runs `use(dir)` with a new directory that is gone afterwards, whatever happened.
+function M.in_directory(use)
+  local dir = os.tmpname()
+  os.remove(dir)
+  assert(core.mkdir(dir, tonumber("700", 8)))
+  local ok, err = pcall(use, dir)
+  os.execute("rm -rf '" .. dir .. "'")
+  if not ok then
+    error(err, 0)
+  end
+end
+
+--- Runs `use(loop)` and closes the loop, whatever happened.
+function M.with_loop(options, use)
+  local loop = assert(core.loop(options))
+  local ok, err = pcall(use, loop)
+  loop:close()
+  if not ok then
+    error(err, 0)
+  end
+end
+
+--- Moves bytes as `spec` says: the flow's result, or nil, message, code.
+function M.flow(loop, spec)
+  local flow, message, code = loop:flow(spec)
+  if not flow then
+    return nil, message, code
+  end
+  local result
+  result, message, code = await(loop, flow, "result")
+  flow:close()
+  return result, message, code
+end
+
+--- All bytes of a source as a string, for small ones.
+function M.read_all(loop, source)
+  local sink = core.collect(64 * 1024 * 1024)
+  local result, message, code = M.flow(loop, { source = source, sink = sink })
+  if not result then
+    return nil, message, code
+  end
+  return sink:bytes()
+end
+
+function M.write_file(path, bytes)
+  local f = assert(io.open(path, "wb"))
+  assert(f:write(bytes))
+  assert(f:close())
+end
+
+function M.read_file(path)
+  local f = io.open(path, "rb")
+  if not f then
+    return nil
+  end
+  local bytes = f:read("*a")
+  f:close()
+  return bytes
+end
+
+--- The first line that a shell command prints.
+function M.output(command)
+  local p = assert(io.popen(command))
+  local line = p:read("*l")
+  p:close()
+  return line
+end
+
+--- Fails without printing the bytes when two strings differ.
+function M.assert_same_bytes(expected, got)
+  if expected ~= got then
+    error(("expected %d bytes with %s, got %s"):format(
+            #expected, core.digest(expected),
+            got and ("%d with %s"):format(#got, core.digest(got)) or "nil"), 2)
+  end
+end
+
+--- Bytes that do not repeat soon and are the same in every run.
+function M.noise(n)
+  local out, x = {}, 12345
+  for i = 1, math.ceil(n / 4) do
+    x = (x * 16807) % 2147483647 -- stays below 2^53 on either VM
+    out[i] = string.char(x % 256, math.floor(x / 256) % 256, math.floor(x / 65536) % 256,
+                         math.floor(x / 16777216) % 256)
+  end
+  return table.concat(out):sub(1, n)
+end
+
+return M
