@@ -1,0 +1,40 @@
+# Running the specs. Everything here but `test` and `quickstart` installs nothing.
+#   make check SPEC=spec/core/tar_spec.lua VMS=luajit ARGS='--filter=pax'
+VMS  ?= lua5.4 luajit
+SPEC ?=
+ARGS ?=
+INSTALL_DEBS = sh packaging/debian-install.sh
+RUN_SPECS    = EPOCH_BUILD=$(BUILD) sh scripts/run-specs.sh
+C_TESTS      = $(patsubst spec/c/%.c,$(BUILD)/spec/c/%,$(wildcard spec/c/*_test.c))
+
+quickstart: ## install what is needed (apt), build, show the module at work
+	$(INSTALL_DEBS) run build
+	$(MAKE) all
+	lua5.4 epoch.lua run examples/first.lua
+
+test: ## install what is needed (apt), build, run all specs on both VMs, clean up
+	$(INSTALL_DEBS) run build test
+	$(MAKE) all
+	$(MAKE) check
+
+check: all ## run the specs on both VMs; SPEC=file, ARGS=busted's, VMS='lua5.4 luajit'
+	@BUSTED_ARGS="$(ARGS)" $(RUN_SPECS) "$(VMS)" $(SPEC)
+
+interop: all ## specs against other people's programs; says what it skips for want of what
+	@sh scripts/interop.sh && BUSTED_ARGS="$(ARGS)" $(RUN_SPECS) "$(VMS)" spec/interop
+
+gchostile: all ## the specs while the collector runs at every turn
+	@EPOCH_HOSTILE_GC=1 BUSTED_ARGS="$(ARGS)" $(RUN_SPECS) "$(VMS)" $(SPEC)
+
+# Programs in C that are tests: each is linked with the whole of src/base and src/http.
+$(BUILD)/spec/c/%: spec/c/%.c $(PLAIN)
+	@mkdir -p $(@D)
+	$(COMPILE) -Isrc -o $@ $< $(PLAIN) $(LDFLAGS) $(LIBS)
+
+check-c: $(C_TESTS) ## build and run every spec/c/*_test.c
+	@for t in $(C_TESTS); do echo "== $$t"; $$t || exit 1; done
+
+bench: all ## measure against openssl and curl; fails when a ratio is missed
+	lua5.4 bench/run.lua
+
+.PHONY: quickstart test check interop gchostile check-c bench

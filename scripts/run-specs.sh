@@ -1,0 +1,47 @@
+#!/bin/sh
+# usage: run-specs.sh "VM…" [FILE or DIR…]     Without files: every spec but spec/interop.
+# Runs busted once for each VM, sums up at the end, and fails when any run did.
+#   EPOCH_BUILD  the build directory whose core is tested (build)
+#   EPOCH_WRAP   what the VM runs under (valgrind …), EPOCH_ENV  settings for it alone
+#   BUSTED_ARGS  more for busted, such as --filter=pax
+set -u
+vms=$1
+shift
+[ $# -gt 0 ] || set -- $(find spec -name '*_spec.lua' ! -path 'spec/interop/*' | LC_ALL=C sort)
+build=${EPOCH_BUILD:-build}
+logs=$build/log
+mkdir -p "$logs"
+busted=$(command -v busted) || {
+  echo "busted is not here; install it: apt-get install lua-busted" >&2
+  exit 1
+}
+
+failed=0 summary=''
+for vm in $vms; do
+  command -v "$vm" >/dev/null || {
+    echo "$vm is not here; on Debian: apt-get install lua5.4 luajit2" >&2
+    failed=1 summary="$summary$vm: missing
+"
+    continue
+  }
+  log=$logs/specs-$vm.log status=$logs/specs-$vm.status
+  echo "== specs under $vm ($build)"
+  # The status goes through a file: a pipe to tee would hide it.
+  # shellcheck disable=SC2086 # lists of words
+  {
+    env ${EPOCH_ENV:-} EPOCH_BUILD="$build" ${EPOCH_WRAP:-} "$vm" "$busted" \
+      --helper=spec/support/helper.lua --output=plainTerminal ${BUSTED_ARGS:-} "$@" </dev/null 2>&1
+    echo $? >"$status"
+  } | tee "$log"
+  line=$(grep -E '^[0-9]+ success(es)? / ' "$log" | tail -n 1)
+  case $(cat "$status"):$line in
+    0:0\ successes* | 0:) failed=1 line="${line:-no summary} (no test ran)" ;;
+    0:*) ;;
+    *) failed=1 line="${line:-no summary} (exit $(cat "$status"))" ;;
+  esac
+  summary="$summary$vm: $line
+"
+done
+echo "== summary ($build)"
+printf %s "$summary"
+exit $failed
