@@ -11,6 +11,7 @@ TSAN_ENV = TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 
 asan: ## all specs under AddressSanitizer, UBSan and the leak checker
 	$(MAKE) all BUILD=build/asan CFLAGS="$(SAN)=address,undefined -fno-sanitize-recover=undefined"
+	$(CC) -shared -fPIC -o build/asan/unpreload.so spec/support/unpreload.c
 	@EPOCH_BUILD=build/asan EPOCH_ENV='$(ASAN_ENV)' BUSTED_ARGS="$(ARGS)" \
 	  sh scripts/run-specs.sh "$(VMS)" $(SPEC)
 
