@@ -10,10 +10,10 @@ function M.files(dir, suffix)
   local function walk(at)
     for name in lfs.dir(at) do
       local path = at .. "/" .. name
-      if name:sub(1, 1) == "." then -- nothing of ours
-      elseif lfs.attributes(path, "mode") == "directory" then
+      local hidden = name:sub(1, 1) == "."
+      if not hidden and lfs.attributes(path, "mode") == "directory" then
         walk(path)
-      elseif name:sub(-#suffix) == suffix then
+      elseif not hidden and name:sub(-#suffix) == suffix then
         found[#found + 1] = path
       end
     end
