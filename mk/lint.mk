@@ -16,7 +16,10 @@ strict: ## build with every warning an error, with gcc and with clang
 	$(MAKE) all BUILD=build/strict-gcc CC=gcc WERROR=-Werror
 	$(MAKE) all BUILD=build/strict-clang CC=clang WERROR=-Werror
 
+format: ## lay out all C as .clang-format says
+	clang-format -i $(C_FILES)
+
 rockspec: ## write the rockspec's lists of files anew from the tree
 	lua5.4 packaging/rockspec.lua
 
-.PHONY: lint strict rockspec
+.PHONY: lint strict format rockspec
