@@ -136,7 +136,7 @@ static int loop_signals(lua_State *L)
     while (k < sizeof known / sizeof *known && strcmp(known[k].name, name) != 0)
       k++;
     if (k == sizeof known / sizeof *known)
-      luaL_argerror(L, i + 2, "INT, TERM, HUP, QUIT, USR1 or USR2 expected");
+      return luaL_argerror(L, i + 2, "INT, TERM, HUP, QUIT, USR1 or USR2 expected");
     numbers[i] = known[k].number;
   }
   return stepped(L, ep_loop_signals(loop, numbers, (size_t)n, &err), &err);
