@@ -96,7 +96,8 @@ static void one_round(int round, const unsigned char *bytes, const struct ep_dig
     struct ep_flow *back = start(loop, plain, NULL, true);
     if ((i + round) % 5 != 0) {
       finish(loop, back, &r);
-      check(ep_digest_equal(want, &r.digests[EP_DIGEST_SHA256]), "it comes back the same");
+      check(ep_digest_equal(want, &r.digests[EP_DIGEST_SHA256]),
+            "it comes back the same");
     }
     ep_release(back);
     ep_release(pairs[i].take);

@@ -20,9 +20,9 @@ struct ep_digest {
   unsigned char bytes[EP_DIGEST_BYTES_MAX];
 };
 
-const char *ep_digest_name(enum ep_digest_alg alg);               /* "sha256", … */
-enum ep_digest_alg ep_digest_alg(const char *name, size_t n);     /* or NONE */
-size_t ep_digest_size(enum ep_digest_alg alg);                    /* in bytes */
+const char *ep_digest_name(enum ep_digest_alg alg);           /* "sha256", … */
+enum ep_digest_alg ep_digest_alg(const char *name, size_t n); /* or NONE */
+size_t ep_digest_size(enum ep_digest_alg alg);                /* in bytes */
 /* Exactly "alg:lower-case hex of the right length"; false for anything else. */
 bool ep_digest_parse(struct ep_digest *d, const char *text, size_t n);
 void ep_digest_format(const struct ep_digest *d, char text[EP_DIGEST_TEXT_MAX]);

@@ -13,15 +13,15 @@
 /* Hidden here and not by a compiler flag, so that any build system gets it right. */
 #pragma GCC visibility push(hidden)
 
-#define EP_MUST          __attribute__((warn_unused_result))
-#define EP_PRINTF(f, a)  __attribute__((format(printf, f, a)))
+#define EP_MUST         __attribute__((warn_unused_result))
+#define EP_PRINTF(f, a) __attribute__((format(printf, f, a)))
 
 /* Sizes and offsets: what a Lua number of either VM carries exactly. */
-#define EP_SIZE_MAX      ((int64_t)1 << 53)
+#define EP_SIZE_MAX ((int64_t)1 << 53)
 
 /* Room of one transfer block, and how much a task may move before others get a turn. */
-#define EP_BLOCK_SIZE    ((size_t)256 * 1024)
-#define EP_STEP_BUDGET   ((size_t)1024 * 1024)
+#define EP_BLOCK_SIZE  ((size_t)256 * 1024)
+#define EP_STEP_BUDGET ((size_t)1024 * 1024)
 
 enum ep_status {
   EP_OK,    /* done, or progress was made */
@@ -51,9 +51,9 @@ enum ep_status ep_fail_because(struct ep_err *err, const struct ep_err *from,
                                const char *fmt, ...) EP_PRINTF(3, 4);
 
 /* Memory. All of the core's goes through these, so that tests can fail any one call. */
-void *ep_alloc(size_t n) EP_MUST;               /* zeroed; NULL when there is none */
-void *ep_alloc_raw(size_t n) EP_MUST;           /* the same, but not zeroed */
-void *ep_realloc(void *p, size_t n) EP_MUST;    /* the old block stays on failure */
+void *ep_alloc(size_t n) EP_MUST;            /* zeroed; NULL when there is none */
+void *ep_alloc_raw(size_t n) EP_MUST;        /* the same, but not zeroed */
+void *ep_realloc(void *p, size_t n) EP_MUST; /* the old block stays on failure */
 char *ep_strndup(const char *s, size_t n) EP_MUST;
 void ep_free(void *p);
 

@@ -34,7 +34,7 @@ struct ep_spool;
 ** than `limit` bytes (-1: no limit) are refused. */
 struct ep_spool *ep_spool_new(struct ep_host *host, const char *dir, size_t memory,
                               int64_t limit, struct ep_err *err) EP_MUST;
-struct ep_sink *ep_spool_sink(struct ep_spool *spool) EP_MUST;   /* appends */
+struct ep_sink *ep_spool_sink(struct ep_spool *spool) EP_MUST; /* appends */
 /* What is in it now; the spool may not be written while it is read. */
 struct ep_source *ep_spool_source(struct ep_spool *spool, int64_t offset, int64_t n,
                                   struct ep_err *err) EP_MUST;

@@ -87,7 +87,7 @@ static size_t block_size(const struct ep_flow *flow)
   int64_t left = flow->gauge.size - flow->gauge.seen;
   /* one more than is promised, so that a surplus shows */
   return flow->gauge.size >= 0 && left < (int64_t)EP_BLOCK_SIZE ? (size_t)left + 1
-                                                                 : EP_BLOCK_SIZE;
+                                                                : EP_BLOCK_SIZE;
 }
 
 /* Reads until the block is full or nothing more is there now. */
@@ -99,10 +99,10 @@ static enum ep_status fill(struct ep_flow *flow, size_t *budget, struct ep_err *
     if (!flow->block)
       return ep_fail_memory(err);
   }
-  while (st == EP_OK && flow->fill < flow->block->cap && *budget > 0) {
+  while (st == EP_OK && flow->fill<flow->block->cap && * budget> 0) {
     size_t n = 0;
     st = ep_source_read(flow->source, flow->block->data + flow->fill,
-                                  flow->block->cap - flow->fill, &n, err);
+                        flow->block->cap - flow->fill, &n, err);
     if (st != EP_OK)
       break;
     if (ep_gauge_admit(&flow->gauge, n, err) != EP_OK)
@@ -266,8 +266,8 @@ static enum ep_status place(struct ep_flow *flow, const struct ep_flow_spec *spe
 {
   static const struct ep_gauge anything = {.size = -1, .limit = -1};
   int64_t size = spec->gauge.size >= 0 ? spec->gauge.size : ep_source_total(spec->source);
-  struct ep_pool *pool = size >= 0 && size < WORTH_A_THREAD ? NULL
-                                                            : ep_loop_pool(flow->loop);
+  struct ep_pool *pool =
+      size >= 0 && size < WORTH_A_THREAD ? NULL : ep_loop_pool(flow->loop);
   bool whole = !spec->source->type->arm && (!spec->sink || !spec->sink->type->arm);
   if (pool && whole)
     flow->pool = ep_retain(pool);
@@ -278,8 +278,8 @@ static enum ep_status place(struct ep_flow *flow, const struct ep_flow_spec *spe
       return EP_ERR;
   }
   /* a lane would finish its sink, which has to stay open when more is to follow */
-  if (spec->sink &&
-      adopt(flow, &flow->sink, spec->sink, whole || spec->more ? NULL : pool, err) != EP_OK)
+  if (spec->sink && adopt(flow, &flow->sink, spec->sink,
+                          whole || spec->more ? NULL : pool, err) != EP_OK)
     return EP_ERR;
   return EP_OK;
 }

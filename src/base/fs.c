@@ -27,7 +27,8 @@ enum ep_status ep_fs_mkdir(const char *path, unsigned mode, struct ep_err *err)
   char *slash;
   if (!part)
     return ep_fail_memory(err);
-  for (slash = strchr(part + 1, '/'); slash && st == EP_OK; slash = strchr(slash + 1, '/')) {
+  for (slash = strchr(part + 1, '/'); slash && st == EP_OK;
+       slash = strchr(slash + 1, '/')) {
     *slash = '\0';
     st = make_one(part, mode, err);
     *slash = '/';

@@ -141,8 +141,10 @@ struct ep_sink *ep_sink_null(struct ep_host *host) EP_MUST;
 /* With `own` the descriptor is closed with the source, also when making it fails. Pipes
 ** and sockets that are owned are set non-blocking; a borrowed one is left as it is and is
 ** only read or written when poll(2) says that it will not wait. */
-struct ep_source *ep_source_fd(struct ep_host *host, int fd, bool own, struct ep_err *err) EP_MUST;
-struct ep_sink *ep_sink_fd(struct ep_host *host, int fd, bool own, struct ep_err *err) EP_MUST;
+struct ep_source *ep_source_fd(struct ep_host *host, int fd, bool own,
+                               struct ep_err *err) EP_MUST;
+struct ep_sink *ep_sink_fd(struct ep_host *host, int fd, bool own,
+                           struct ep_err *err) EP_MUST;
 
 /* ---- SIGPIPE (sigpipe.c) ---- */
 

@@ -17,8 +17,8 @@
 
 struct fd_end {
   int fd;
-  bool own, ask; /* ask: poll before each call */
-  bool stream;   /* may answer EPIPE */
+  bool own, ask;        /* ask: poll before each call */
+  bool stream;          /* may answer EPIPE */
   struct ep_loop *loop; /* where `watch` is, borrowed from the armer */
   struct ep_watch watch;
 };

@@ -44,8 +44,7 @@ static void wake(struct lane *lane)
 
 static bool has_work(const struct lane *lane)
 {
-  return !lane->failed &&
-         (lane->count > 0 || (lane->finishing && !lane->finished));
+  return !lane->failed && (lane->count > 0 || (lane->finishing && !lane->finished));
 }
 
 /* Takes the first of the queue to the inner sink. Called with the lock, which is open while
@@ -58,8 +57,8 @@ static void work_once(struct lane *lane)
   if (lane->count > 0)
     span = lane->queue[lane->first];
   pthread_mutex_unlock(&lane->lock);
-  st = span.n > 0 ? write_all(lane->inner, span, &err)
-                  : ep_sink_finish(lane->inner, &err);
+  st =
+      span.n > 0 ? write_all(lane->inner, span, &err) : ep_sink_finish(lane->inner, &err);
   ep_release(span.block);
   pthread_mutex_lock(&lane->lock);
   if (span.n > 0) {

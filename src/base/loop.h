@@ -19,7 +19,7 @@ struct ep_pool;
 ** itself back with ep_loop_ready and returns. */
 struct ep_task {
   void (*run)(struct ep_task *task, size_t budget);
-  struct ep_task *next;          /* in the run queue */
+  struct ep_task *next; /* in the run queue */
   bool queued;
   struct ep_task *notified_next; /* in the list that other threads push to */
   atomic_bool notified;
@@ -30,8 +30,8 @@ struct ep_task {
 struct ep_watch {
   int fd;
   void (*fire)(struct ep_watch *watch, unsigned epoll_events);
-  struct ep_task *task;  /* what ep_loop_watch_task marks ready, */
-  struct ep_loop *loop;  /* and where; borrowed */
+  struct ep_task *task; /* what ep_loop_watch_task marks ready, */
+  struct ep_loop *loop; /* and where; borrowed */
   bool added;
 };
 
@@ -43,7 +43,8 @@ struct ep_timer {
 
 /* `threads`: how many pool threads at most (they start when first needed); 0 does all work
 ** in the caller's thread; negative means one for each core the process may use. */
-struct ep_loop *ep_loop_new(struct ep_host *host, int threads, struct ep_err *err) EP_MUST;
+struct ep_loop *ep_loop_new(struct ep_host *host, int threads,
+                            struct ep_err *err) EP_MUST;
 
 struct ep_host *ep_loop_host(const struct ep_loop *loop);
 
@@ -83,7 +84,8 @@ void ep_loop_cancel(struct ep_loop *loop, const char *reason);
 const char *ep_loop_cancelled(const struct ep_loop *loop);
 /* A descriptor: writing eight bytes (an eventfd) from anywhere, a signal handler included,
 ** cancels. Made when first asked for. */
-enum ep_status ep_loop_cancel_fd(struct ep_loop *loop, int *fd, struct ep_err *err) EP_MUST;
+enum ep_status ep_loop_cancel_fd(struct ep_loop *loop, int *fd,
+                                 struct ep_err *err) EP_MUST;
 /* Cancels on these signals instead of what they would do: blocks them in the calling thread
 ** and reads them from the loop. The first one that came gives them back, so that a second
 ** one acts as if there were no loop. */

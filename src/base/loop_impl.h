@@ -19,7 +19,7 @@ struct ep_loop_cancel {
   struct ep_watch signal_watch;
   sigset_t caught; /* those that were blocked here and not before */
   pthread_t caught_by;
-  bool raised;    /* step has yet to report it */
+  bool raised; /* step has yet to report it */
   char reason[EP_CANCEL_REASON_MAX];
 };
 

@@ -11,7 +11,8 @@
 ** `algs`: bits 1 << enum ep_digest_alg; the algorithm of gauge->expect is added. `finish`
 ** verifies first and finishes `next` only when all was as promised. */
 struct ep_sink *ep_tap_new(struct ep_host *host, const struct ep_gauge *gauge,
-                           unsigned algs, struct ep_sink *next, struct ep_err *err) EP_MUST;
+                           unsigned algs, struct ep_sink *next,
+                           struct ep_err *err) EP_MUST;
 int64_t ep_tap_seen(const struct ep_sink *tap);
 /* False when that digest was not asked for. */
 bool ep_tap_digest(const struct ep_sink *tap, enum ep_digest_alg alg,

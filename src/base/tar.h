@@ -1,8 +1,7 @@
 /* Flat tar archives (ustar with PAX records), read and written without any I/O.
 **
 ** What is accepted is narrow on purpose: regular files whose names are plain base names,
-** each once. The writer refuses what the reader would refuse. Vendor records for files
-*with
+** each once. The writer refuses what the reader would refuse. Vendor records for files with
 ** holes, `<prefix>.map` and `<prefix>.size`, are checked when a prefix is given.
 */
 #ifndef EP_TAR_H
@@ -49,9 +48,8 @@ static inline size_t ep_tar_padding(int64_t size)
 
 /* ---- names (tar_name.c) ---- */
 
-/* A base name: 1 to 255 bytes of UTF-8 without '/', NUL and control characters, and
- *neither
- ** "." nor "..". */
+/* A base name: 1 to 255 bytes of UTF-8 without '/', NUL and control characters, and neither
+** "." nor "..". */
 enum ep_status ep_tar_name_check(const char *name, size_t n, struct ep_err *err) EP_MUST;
 /* A name for messages: printable, cut short. Returns `out`. */
 enum { EP_TAR_QUOTE_MAX = 96 };
@@ -87,9 +85,8 @@ size_t ep_tar_record_write(unsigned char *out, const struct ep_tar_record *r);
 /* Decimal as it is written: digits only, no leading zero. False when it is not that;
 ** `limit` + 1 stands for everything above `limit`. */
 bool ep_tar_decimal(const char *p, size_t n, int64_t limit, int64_t *out);
-/* Finds and checks <prefix>.map and <prefix>.size among the entry's records, sets ->map
- *and
- ** ->logical. No prefix (NULL): nothing to find. */
+/* Finds and checks <prefix>.map and <prefix>.size among the entry's records, sets ->map and
+** ->logical. No prefix (NULL): nothing to find. */
 enum ep_status ep_tar_sparse_find(struct ep_tar_entry *e, const char *prefix,
                                   struct ep_err *err) EP_MUST;
 
@@ -157,9 +154,8 @@ struct ep_tar_head {
 
 struct ep_tar_out *ep_tar_out_new(const char *sparse) EP_MUST;
 void ep_tar_out_free(struct ep_tar_out *t);
-/* The same entries give the same bytes: no user, no group, records in the order given,
- *then
- ** path, size and mtime where the header has no room for them. */
+/* The same entries give the same bytes: no user, no group, records in the order given, then
+** path, size and mtime where the header has no room for them. */
 enum ep_status ep_tar_out_entry(struct ep_tar_out *t, const struct ep_tar_entry *e,
                                 struct ep_tar_head *head, struct ep_err *err) EP_MUST;
 /* What ends an archive, and what pads an entry: zeros. */

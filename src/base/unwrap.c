@@ -29,7 +29,7 @@ struct unwrap {
   pthread_t thread;
   bool started;
   bool inner_ended;
-  size_t out_at; /* how far the first output slot has been read */
+  size_t out_at;        /* how far the first output slot has been read */
   pthread_mutex_t lock; /* guards all that follows */
   pthread_cond_t changed;
   struct slots in, out;
@@ -153,8 +153,9 @@ static bool wrapped(const unsigned char *p, size_t n)
 {
   return (n >= 2 && memcmp(p, "\x1f\x8b", 2) == 0) ||
          (n >= 4 && memcmp(p, "\x28\xb5\x2f\xfd", 4) == 0) ||
-         (n >= 6 && memcmp(p, "\xfd"
-                              "7zXZ\0",
+         (n >= 6 && memcmp(p,
+                           "\xfd"
+                           "7zXZ\0",
                            6) == 0);
 }
 
@@ -186,8 +187,8 @@ static enum ep_status peek(struct unwrap *u, struct ep_err *err)
 {
   while (u->magic_n < MAGIC && !u->inner_ended) {
     size_t n = 0;
-    enum ep_status st = ep_source_read(u->inner, u->magic + u->magic_n,
-                                             MAGIC - u->magic_n, &n, err);
+    enum ep_status st =
+        ep_source_read(u->inner, u->magic + u->magic_n, MAGIC - u->magic_n, &n, err);
     if (st == EP_EOF)
       u->inner_ended = true;
     else if (st != EP_OK)

@@ -50,8 +50,7 @@ static int core_digest(lua_State *L)
 static struct hasher *new_hasher(lua_State *L)
 {
   struct lep_handle *handle = lep_new(L, LEP_HASHER);
-  struct hasher *hasher =
-      ep_obj_new(lep_host(L), EP_KIND_HASHER, sizeof *hasher, NULL);
+  struct hasher *hasher = ep_obj_new(lep_host(L), EP_KIND_HASHER, sizeof *hasher, NULL);
   handle->obj = hasher;
   return hasher;
 }

@@ -67,8 +67,7 @@ enum { EXTENTS_MAX = 65536 };
 static int core_extents(lua_State *L)
 {
   const char *path = lep_checkpath(L, 1);
-  struct ep_extent *extents =
-      lep_newuserdata(L, EXTENTS_MAX * sizeof(struct ep_extent));
+  struct ep_extent *extents = lep_newuserdata(L, EXTENTS_MAX * sizeof(struct ep_extent));
   struct ep_err err;
   int64_t size;
   size_t i, n;

@@ -13,31 +13,6 @@
 
 enum { READ_MAX = 1024 * 1024 };
 
-/* Puts what was made into the handle at the top, or returns the failure. */
-static int give_source(lua_State *L, struct lep_handle *h, struct ep_source *s,
-                       const struct ep_err *err)
-{
-  if (!s)
-    return lep_fail(L, err);
-  lep_setsource(h, s);
-  return 1;
-}
-
-static int give_sink(lua_State *L, struct lep_handle *h, struct ep_sink *s,
-                     const struct ep_err *err)
-{
-  if (!s)
-    return lep_fail(L, err);
-  lep_setsink(h, s);
-  return 1;
-}
-
-static const struct ep_err *no_memory(struct ep_err *err)
-{
-  (void)ep_fail_memory(err);
-  return err;
-}
-
 /* ---- making them ---- */
 
 /* core.bytes(string) */
@@ -47,7 +22,7 @@ static int core_bytes(lua_State *L)
   const char *s = luaL_checklstring(L, 1, &n);
   struct lep_handle *h = lep_new(L, LEP_SOURCE);
   struct ep_err err;
-  return give_source(L, h, ep_source_bytes(lep_host(L), s, n), no_memory(&err));
+  return lep_givesource(L, h, ep_source_bytes(lep_host(L), s, n), lep_nomemory(&err));
 }
 
 /* core.file(path[, {offset=, length=}]) */
@@ -60,7 +35,8 @@ static int core_file(lua_State *L)
   int64_t length = lep_optsize(L, t, "length", -1);
   struct lep_handle *h = lep_new(L, LEP_SOURCE);
   struct ep_err err;
-  return give_source(L, h, ep_source_file(lep_host(L), path, offset, length, &err), &err);
+  return lep_givesource(L, h, ep_source_file(lep_host(L), path, offset, length, &err),
+                        &err);
 }
 
 static int check_fd(lua_State *L, int arg)
@@ -78,7 +54,7 @@ static int core_fd_source(lua_State *L)
   bool own = lua_toboolean(L, 2);
   struct lep_handle *h = lep_new(L, LEP_SOURCE);
   struct ep_err err;
-  return give_source(L, h, ep_source_fd(lep_host(L), fd, own, &err), &err);
+  return lep_givesource(L, h, ep_source_fd(lep_host(L), fd, own, &err), &err);
 }
 
 /* core.fd_sink(fd[, own]) */
@@ -88,7 +64,7 @@ static int core_fd_sink(lua_State *L)
   bool own = lua_toboolean(L, 2);
   struct lep_handle *h = lep_new(L, LEP_SINK);
   struct ep_err err;
-  return give_sink(L, h, ep_sink_fd(lep_host(L), fd, own, &err), &err);
+  return lep_givesink(L, h, ep_sink_fd(lep_host(L), fd, own, &err), &err);
 }
 
 /* core.pipe() -> source, sink: the two ends of a pipe of this process */
@@ -133,8 +109,8 @@ static int core_create(lua_State *L)
     how |= EP_FILE_NO_SYNC;
   struct lep_handle *h = lep_new(L, LEP_SINK);
   struct ep_err err;
-  return give_sink(L, h, ep_sink_file(lep_host(L), path, (unsigned)mode, how, &err),
-                   &err);
+  return lep_givesink(L, h, ep_sink_file(lep_host(L), path, (unsigned)mode, how, &err),
+                      &err);
 }
 
 /* core.collect(max): keeps at most max bytes; sink:bytes() gives them */
@@ -143,7 +119,8 @@ static int core_collect(lua_State *L)
   int64_t max = lep_checksize(L, 1);
   struct lep_handle *h = lep_new(L, LEP_SINK);
   struct ep_err err;
-  return give_sink(L, h, ep_sink_collect(lep_host(L), (size_t)max), no_memory(&err));
+  return lep_givesink(L, h, ep_sink_collect(lep_host(L), (size_t)max),
+                      lep_nomemory(&err));
 }
 
 /* core.null() */
@@ -151,7 +128,7 @@ static int core_null(lua_State *L)
 {
   struct lep_handle *h = lep_new(L, LEP_SINK);
   struct ep_err err;
-  return give_sink(L, h, ep_sink_null(lep_host(L)), no_memory(&err));
+  return lep_givesink(L, h, ep_sink_null(lep_host(L)), lep_nomemory(&err));
 }
 
 /* core.tap(next|nil[, {size=, limit=, digest=, hash=, what=}]) */
@@ -165,7 +142,7 @@ static int core_tap(lua_State *L)
   lep_optgauge(L, t, &gauge);
   struct lep_handle *h = lep_new(L, LEP_SINK);
   struct ep_err err;
-  return give_sink(L, h, ep_tap_new(lep_host(L), &gauge, algs, next, &err), &err);
+  return lep_givesink(L, h, ep_tap_new(lep_host(L), &gauge, algs, next, &err), &err);
 }
 
 /* core.zstd(next[, {level=}]) */
@@ -179,7 +156,7 @@ static int core_zstd(lua_State *L)
     luaL_argerror(L, t, "option 'level': 1 to 22 expected");
   struct lep_handle *h = lep_new(L, LEP_SINK);
   struct ep_err err;
-  return give_sink(L, h, ep_zstd_compress(lep_host(L), (int)level, next, &err), &err);
+  return lep_givesink(L, h, ep_zstd_compress(lep_host(L), (int)level, next, &err), &err);
 }
 
 /* core.unzstd(next[, {limit=}]) */
@@ -191,7 +168,7 @@ static int core_unzstd(lua_State *L)
   int64_t limit = lep_optsize(L, t, "limit", -1);
   struct lep_handle *h = lep_new(L, LEP_SINK);
   struct ep_err err;
-  return give_sink(L, h, ep_zstd_expand(lep_host(L), limit, next, &err), &err);
+  return lep_givesink(L, h, ep_zstd_expand(lep_host(L), limit, next, &err), &err);
 }
 
 /* core.unwrap(source): gzip, zstd or xz taken off, anything else as it is */
@@ -200,21 +177,7 @@ static int core_unwrap(lua_State *L)
   struct ep_source *inner = lep_checksource(L, 1);
   struct lep_handle *h = lep_new(L, LEP_SOURCE);
   struct ep_err err;
-  return give_source(L, h, ep_unwrap_new(lep_host(L), inner, &err), &err);
-}
-
-/* core.spool{dir=, memory=, limit=} */
-static int core_spool(lua_State *L)
-{
-  static const char *const known[] = {"dir", "memory", "limit", NULL};
-  int t = lep_options(L, 1, true, known);
-  const char *dir = lep_optstring(L, t, "dir", "/var/tmp");
-  int64_t memory = lep_optsize(L, t, "memory", 64 * 1024);
-  int64_t limit = lep_optsize(L, t, "limit", -1);
-  struct lep_handle *h = lep_new(L, LEP_SPOOL);
-  struct ep_err err;
-  h->obj = ep_spool_new(lep_host(L), dir, (size_t)memory, limit, &err);
-  return h->obj ? 1 : lep_fail(L, &err);
+  return lep_givesource(L, h, ep_unwrap_new(lep_host(L), inner, &err), &err);
 }
 
 /* ---- sources ---- */
@@ -339,39 +302,6 @@ static int sink_digest(lua_State *L)
   return 1;
 }
 
-/* ---- spools ---- */
-
-static int spool_sink(lua_State *L)
-{
-  struct ep_spool *spool = lep_check(L, 1, LEP_SPOOL);
-  struct lep_handle *h = lep_new(L, LEP_SINK);
-  struct ep_err err;
-  return give_sink(L, h, ep_spool_sink(spool), no_memory(&err));
-}
-
-/* spool:source([offset[, length]]) */
-static int spool_source(lua_State *L)
-{
-  struct ep_spool *spool = lep_check(L, 1, LEP_SPOOL);
-  int64_t offset = lua_isnoneornil(L, 2) ? 0 : lep_checksize(L, 2);
-  int64_t n = lua_isnoneornil(L, 3) ? -1 : lep_checksize(L, 3);
-  struct lep_handle *h = lep_new(L, LEP_SOURCE);
-  struct ep_err err;
-  return give_source(L, h, ep_spool_source(spool, offset, n, &err), &err);
-}
-
-static int spool_size(lua_State *L)
-{
-  lep_pushsize(L, ep_spool_size(lep_check(L, 1, LEP_SPOOL)));
-  return 1;
-}
-
-static int spool_in_memory(lua_State *L)
-{
-  lua_pushboolean(L, ep_spool_in_memory(lep_check(L, 1, LEP_SPOOL)));
-  return 1;
-}
-
 static const luaL_Reg source_methods[] = {
     {"read", source_read},
     {"total", source_total},
@@ -382,14 +312,6 @@ static const luaL_Reg source_methods[] = {
 static const luaL_Reg sink_methods[] = {
     {"write", sink_write}, {"finish", sink_finish}, {"bytes", sink_bytes},
     {"seen", sink_seen},   {"digest", sink_digest}, {NULL, NULL},
-};
-
-static const luaL_Reg spool_methods[] = {
-    {"sink", spool_sink},
-    {"source", spool_source},
-    {"size", spool_size},
-    {"in_memory", spool_in_memory},
-    {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {
@@ -405,7 +327,6 @@ static const luaL_Reg functions[] = {
     {"zstd", core_zstd},
     {"unzstd", core_unzstd},
     {"unwrap", core_unwrap},
-    {"spool", core_spool},
     {NULL, NULL},
 };
 
@@ -413,6 +334,5 @@ void lep_open_io(lua_State *L)
 {
   lep_class(L, LEP_SOURCE, source_methods);
   lep_class(L, LEP_SINK, sink_methods);
-  lep_class(L, LEP_SPOOL, spool_methods);
   lep_setfuncs(L, functions);
 }

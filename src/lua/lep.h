@@ -15,8 +15,8 @@
 #pragma GCC visibility push(hidden)
 
 struct lep_handle {
-  void *obj;                 /* an object that begins with an ep_obj; NULL when closed */
-  void (*close)(void *obj);  /* ends it before the reference is released; may be NULL */
+  void *obj;                /* an object that begins with an ep_obj; NULL when closed */
+  void (*close)(void *obj); /* ends it before the reference is released; may be NULL */
 };
 
 /* Metatable names; what error messages call the thing. */
@@ -90,9 +90,18 @@ const char *lep_checkpath(lua_State *L, int arg);
 void lep_setsource(struct lep_handle *h, struct ep_source *s);
 void lep_setsink(struct lep_handle *h, struct ep_sink *s);
 
+/* The same as the last step of a function that made one: the handle at the top, or what
+** `err` says when s is NULL. lep_nomemory serves those that fail in no other way. */
+int lep_givesource(lua_State *L, struct lep_handle *h, struct ep_source *s,
+                   const struct ep_err *err);
+int lep_givesink(lua_State *L, struct lep_handle *h, struct ep_sink *s,
+                 const struct ep_err *err);
+const struct ep_err *lep_nomemory(struct ep_err *err);
+
 /* Each part registers its classes and puts its functions into the table at the top. */
 void lep_open_digest(lua_State *L);
 void lep_open_io(lua_State *L);
+void lep_open_spool(lua_State *L);
 void lep_open_fs(lua_State *L);
 void lep_open_loop(lua_State *L);
 void lep_open_flow(lua_State *L);

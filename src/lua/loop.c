@@ -193,11 +193,16 @@ static int timer_wait(lua_State *L)
 }
 
 static const luaL_Reg loop_methods[] = {
-    {"step", loop_step},           {"poll", loop_poll},
-    {"pollfd", loop_pollfd},       {"events", loop_events},
-    {"timeout", loop_timeout},     {"cancel", loop_cancel},
-    {"cancelled", loop_cancelled}, {"cancel_fd", loop_cancel_fd},
-    {"signals", loop_signals},     {"timer", loop_timer},
+    {"step", loop_step},
+    {"poll", loop_poll},
+    {"pollfd", loop_pollfd},
+    {"events", loop_events},
+    {"timeout", loop_timeout},
+    {"cancel", loop_cancel},
+    {"cancelled", loop_cancelled},
+    {"cancel_fd", loop_cancel_fd},
+    {"signals", loop_signals},
+    {"timer", loop_timer},
     {NULL, NULL},
 };
 
