@@ -42,7 +42,7 @@ struct ep_keeper_plan {
 
 /* A fork that runs no atfork handlers. With signal 0 the child is invisible to wait calls
 ** without __WALL, and its end neither raises SIGCHLD nor is swallowed by an ignored one.
- */
+*/
 pid_t ep_keeper_fork(int exit_signal);
 
 /* The keeper's life. Only async-signal-safe calls: the host may have other threads, whose

@@ -57,7 +57,7 @@ static bool passed_on(struct ep_process *p)
     struct ep_span span = {e->chunk + e->at, e->n - e->at, NULL};
     struct ep_err ignored; /* a terminal that went away is no reason to stop the child */
     size_t taken = 0;
-    enum ep_status st = e->to->type->write(e->to, &span, &taken, &ignored);
+    enum ep_status st = ep_sink_write(e->to, &span, &taken, &ignored);
     if (st == EP_AGAIN) {
       ep_sink_arm(e->to, p->loop, &e->task);
       return false;

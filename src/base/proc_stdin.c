@@ -84,7 +84,7 @@ static enum ep_status sink_finish(struct ep_sink *s, struct ep_err *err)
 static void sink_arm(struct ep_sink *s, struct ep_loop *loop, struct ep_task *task)
 {
   struct ep_process *p = ((struct stdin_sink *)s)->process;
-  if (p && usable(p)) {
+  if (usable(p)) {
     ep_loop_unwatch(p->loop, &p->in.watch);
     if (task)
       ep_loop_watch_task(loop, &p->in.watch, p->in.fd, EPOLLOUT, task);
@@ -95,12 +95,8 @@ static void sink_arm(struct ep_sink *s, struct ep_loop *loop, struct ep_task *ta
 
 static void sink_close(struct ep_sink *s)
 {
-  struct ep_process *p = ((struct stdin_sink *)s)->process;
-  if (!p)
-    return;
   sink_arm(s, NULL, NULL);
-  ((struct stdin_sink *)s)->process = NULL;
-  ep_release(p);
+  ep_release(((struct stdin_sink *)s)->process);
 }
 
 static const struct ep_sink_type stdin_type = {

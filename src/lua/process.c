@@ -352,10 +352,6 @@ static const luaL_Reg functions[] = {
 void lep_open_process(lua_State *L)
 {
   lep_class(L, LEP_PROCESS, methods);
-  luaL_getmetatable(L, LEP_LOOP);
-  lua_getfield(L, -1, "__index");
-  lua_pushcfunction(L, loop_spawn);
-  lua_setfield(L, -2, "spawn");
-  lua_pop(L, 2);
+  lep_method(L, LEP_LOOP, "spawn", loop_spawn);
   lep_setfuncs(L, functions);
 }
