@@ -1,0 +1,312 @@
+--- A private nginx for one spec file: the real server, and with its Lua module the scripted
+-- one for faults.
+--
+--     local s = server.start{
+--       files = { ["small.txt"] = "hello", ["big.bin"] = 64 * 1024 * 1024 },
+--       locations = { ["= /slow"] = server.lua [[ ngx.sleep(1) ngx.say("ok") ]] },
+--       tls = true, http2 = true,
+--     }
+--     … s.url .. "/slow" … s.tls_url, s.ca … s:stop()
+--
+-- It runs as the calling user in a directory of its own, listens on loopback only, and ends
+-- by itself when the process that started it is gone.
+
+local certificates = require("spec.support.certificates")
+
+local M = {}
+
+local MODULES = { "/usr/lib/nginx/modules", "/usr/lib64/nginx/modules", "/usr/share/nginx/modules" }
+local FIRST_PORT, PORTS = 20000, 12000 -- below the range of ephemeral ports
+local TRIES, WAITS = 5, 250
+
+local function read_file(path)
+  local f = io.open(path, "rb")
+  if not f then
+    return nil
+  end
+  local text = f:read("*a")
+  f:close()
+  return text
+end
+
+local function write_file(path, text)
+  local f = assert(io.open(path, "wb"))
+  assert(f:write(text))
+  assert(f:close())
+end
+
+-- Lua 5.1 answers a number, later ones true.
+local function run(command)
+  local ok = os.execute(command)
+  return ok == true or ok == 0
+end
+
+local function output_of(command)
+  local p = assert(io.popen(command, "r"))
+  local text = p:read("*a")
+  p:close()
+  return text
+end
+
+local function own_pid()
+  return assert(read_file("/proc/self/stat")):match("^%d+")
+end
+
+local function alive(pid)
+  local stat = read_file("/proc/" .. pid .. "/stat")
+  return stat ~= nil and not stat:find("%) Z ")
+end
+
+--- A pause with nothing but the shell.
+function M.sleep(seconds)
+  run(("sleep %g"):format(seconds))
+end
+
+local function used_ports()
+  local used = {}
+  for _, path in ipairs { "/proc/net/tcp", "/proc/net/tcp6" } do
+    for port in (read_file(path) or ""):gmatch("%d+: %x+:(%x+) ") do
+      used[tonumber(port, 16)] = true
+    end
+  end
+  return used
+end
+
+--- Ports on which nobody listens now; whoever uses them may still find them taken.
+---@param n integer
+---@return integer[]
+function M.free_ports(n)
+  local used, found = used_ports(), {}
+  local urandom = assert(io.open("/dev/urandom", "rb"))
+  while #found < n do
+    local a, b = urandom:read(2):byte(1, 2)
+    local port = FIRST_PORT + (a * 256 + b) % PORTS
+    if not used[port] then
+      used[port] = true
+      found[#found + 1] = port
+    end
+  end
+  urandom:close()
+  return found
+end
+
+--- A location whose answer is this Lua code.
+---@param code string
+---@return string
+function M.lua(code)
+  return "content_by_lua_block {\n" .. code .. "\n}"
+end
+
+--- A location that takes the connection over: `sock` is the raw socket, the request's head
+-- has been read. The connection is closed at the end of the code.
+---@param code string
+---@return string
+function M.raw(code)
+  return M.lua("local sock = assert(ngx.req.socket(true))\n" .. code)
+end
+
+local function modules()
+  for _, dir in ipairs(MODULES) do
+    if read_file(dir .. "/ngx_http_lua_module.so") then
+      return ("load_module %s/ndk_http_module.so;\nload_module %s/ngx_http_lua_module.so;\n")
+        :format(dir, dir)
+    end
+  end
+  return "" -- built in, as in OpenResty
+end
+
+local function user_line()
+  local uid = assert(read_file("/proc/self/status")):match("Uid:%s+(%d+)")
+  return uid == "0" and "user root root;\n" or ""
+end
+
+local CONF = [[
+${modules}${user}worker_processes 1;
+pid ${dir}/nginx.pid;
+lock_file ${dir}/nginx.lock;
+error_log ${dir}/error.log notice;
+events { worker_connections 512; }
+http {
+  log_format spec '$server_port $connection $server_protocol $request_method $request_uri $status';
+  access_log ${dir}/access.log spec;
+  client_body_temp_path ${dir}/tmp/body;
+  proxy_temp_path ${dir}/tmp/proxy;
+  fastcgi_temp_path ${dir}/tmp/fastcgi;
+  uwsgi_temp_path ${dir}/tmp/uwsgi;
+  scgi_temp_path ${dir}/tmp/scgi;
+  client_max_body_size 0;
+  keepalive_requests 10000;
+  sendfile on;
+  default_type application/octet-stream;
+  lua_shared_dict store 4m;
+  lua_socket_log_errors off;
+  ${http}
+  init_worker_by_lua_block {
+    ngx.timer.every(1, function()
+      local owner = io.open("/proc/${owner}/stat")
+      if owner then
+        owner:close()
+      else
+        local pid = io.open("${dir}/nginx.pid")
+        os.execute("kill " .. pid:read("*l") .. "; rm -rf ${dir}")
+      end
+    end)
+  }
+${servers}}
+]]
+
+local function server_block(listen, ...)
+  local lines = { "  server {", "    listen " .. listen .. ";", "    root ${dir}/www;", ... }
+  lines[#lines + 1] = "  }\n"
+  return table.concat(lines, "\n")
+end
+
+local function key_lines(certs, name)
+  return ("    ssl_certificate %s;\n    ssl_certificate_key %s;"):format(certs[name], certs[name .. "_key"])
+end
+
+-- Which listeners there are: the field with the URL, what is in it, what the block says.
+local function listeners(opts, certs)
+  local list = {
+    { field = "url", scheme = "http", host = "127.0.0.1" },
+    { field = "other_url", scheme = "http", host = "127.0.0.1" },
+  }
+  local function tls(field, extra)
+    list[#list + 1] = { field = field, scheme = "https", host = "localhost", extra = extra,
+      flags = opts.http2 and " ssl http2" or " ssl" }
+  end
+  if opts.tls then
+    tls("tls_url", key_lines(certs, "server"))
+    tls("stranger_url", key_lines(certs, "stranger"))
+    tls("client_url", key_lines(certs, "server")
+      .. ("\n    ssl_client_certificate %s;\n    ssl_verify_client on;"):format(certs.ca))
+  end
+  return list
+end
+
+local function locations_text(opts)
+  local lines = {}
+  for match, directives in pairs(opts.locations or {}) do
+    lines[#lines + 1] = ("    location %s {\n%s\n    }"):format(match, directives)
+  end
+  return table.concat(lines, "\n")
+end
+
+local function make_files(dir, files)
+  for name, content in pairs(files or {}) do
+    local path = dir .. "/www/" .. name
+    if type(content) == "number" then
+      assert(run(("head -c %.0f /dev/urandom > %s"):format(content, path)))
+    else
+      write_file(path, content)
+    end
+  end
+end
+
+local Server = {}
+Server.__index = Server
+
+--- What the server has logged: "port connection protocol method uri status" a line.
+---@return string
+function Server:access_log()
+  return read_file(self.dir .. "/access.log") or ""
+end
+
+---@return string
+function Server:error_log()
+  return read_file(self.dir .. "/error.log") or ""
+end
+
+--- The digest of a file it serves, as "sha256:…".
+---@param name string
+function Server:digest(name)
+  return "sha256:" .. output_of("sha256sum < " .. self.dir .. "/www/" .. name):match("^%x+")
+end
+
+--- Ends the server and removes its directory; may be called again.
+function Server:stop()
+  local pid = self.pid
+  self.pid = nil
+  if not pid then
+    return
+  end
+  run("kill " .. pid .. " 2>/dev/null")
+  for _ = 1, WAITS do
+    if not alive(pid) then
+      break
+    end
+    M.sleep(0.02)
+  end
+  if alive(pid) then
+    run("kill -9 " .. pid)
+  end
+  run("rm -rf " .. self.dir)
+end
+
+local function configure(self, opts)
+  local list = listeners(opts, self.certs)
+  local ports = M.free_ports(#list)
+  local blocks = {}
+  for i, l in ipairs(list) do
+    self[l.field] = ("%s://%s:%d"):format(l.scheme, l.host, ports[i])
+    blocks[i] = server_block(("127.0.0.1:%d%s"):format(ports[i], l.flags or ""), l.extra or "",
+      locations_text(opts))
+  end
+  local values = {
+    modules = modules(), user = user_line(), owner = own_pid(),
+    http = opts.http or "", servers = table.concat(blocks),
+  }
+  local conf = CONF:gsub("%${(%w+)}", values)
+  -- last, as locations may speak of the directory, too
+  conf = conf:gsub("%${dir}", function() return self.dir end)
+  write_file(self.dir .. "/nginx.conf", conf)
+end
+
+-- nginx returns when its sockets are bound, so it can be connected to from then on.
+local function launch(self)
+  local dir = self.dir
+  if not run(("nginx -p %s -c %s/nginx.conf -e %s/error.log 2>>%s/start.log"):format(dir, dir, dir, dir)) then
+    return false
+  end
+  for _ = 1, WAITS do
+    self.pid = (read_file(dir .. "/nginx.pid") or ""):match("^(%d+)\n")
+    if self.pid then
+      return true
+    end
+    M.sleep(0.02)
+  end
+  return false
+end
+
+local KNOWN = { locations = true, files = true, tls = true, http2 = true, http = true }
+
+--- Starts a server.
+---@param opts { locations: table<string, string>?, files: table<string, string|integer>?, tls: boolean?, http2: boolean?, http: string? }
+---@return table server with url and other_url (the same on another port); with `tls` also
+---  tls_url, stranger_url (the certificate names another host), client_url (asks for a
+---  client's certificate), ca and certs
+function M.start(opts)
+  for key in pairs(opts) do
+    assert(KNOWN[key], "unknown option '" .. tostring(key) .. "'")
+  end
+  local dir = output_of("mktemp -d /tmp/epoch-spec.XXXXXX"):match("^%S+")
+  assert(dir, "no temporary directory")
+  local self = setmetatable({ dir = dir }, Server)
+  assert(run(("mkdir -p %s/www %s/tmp"):format(dir, dir)))
+  make_files(dir, opts.files)
+  if opts.tls then
+    self.certs = certificates.make(dir)
+    self.ca = self.certs.ca
+  end
+  for _ = 1, TRIES do
+    configure(self, opts)
+    if launch(self) then
+      return self
+    end
+  end
+  local why = (read_file(dir .. "/start.log") or "") .. self:error_log()
+  run("rm -rf " .. dir)
+  error("nginx does not start:\n" .. why, 2)
+end
+
+return M
