@@ -137,6 +137,9 @@ static enum ep_status check(const struct ep_request_spec *spec, struct ep_err *e
     return ep_fail(err, "invalid", "authorization: control characters are refused");
   if (spec->user_agent && !ep_value_valid(spec->user_agent))
     return ep_fail(err, "invalid", "user_agent: control characters are refused");
+  if (spec->connect_timeout <= 0 || spec->header_timeout <= 0 ||
+      spec->low_speed_time <= 0)
+    return ep_fail(err, "invalid", "a time limit must be more than nothing");
   if (spec->body &&
       (strcmp(spec->method, "GET") == 0 || strcmp(spec->method, "HEAD") == 0))
     return ep_fail(err, "invalid", "a %s has no body", spec->method);
