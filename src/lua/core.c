@@ -1,6 +1,8 @@
 /* luaopen_epoch_core: what is alive in this state, and the parts that make up the core. */
 #include "lep.h"
 
+#include "../http/http.h"
+
 #include <archive.h>
 #include <openssl/crypto.h>
 #include <zstd.h>
@@ -70,7 +72,7 @@ static int core_live(lua_State *L)
 static int core_versions(lua_State *L)
 {
   lua_createtable(L, 0, 4);
-  lua_pushstring(L, "");
+  lua_pushstring(L, ep_http_version());
   lua_setfield(L, -2, "curl");
   lua_pushstring(L, OpenSSL_version(OPENSSL_VERSION_STRING));
   lua_setfield(L, -2, "openssl");
@@ -102,11 +104,8 @@ int luaopen_epoch_core(lua_State *L)
   lep_open_fs(L);
   lep_open_loop(L);
   lep_open_flow(L);
-  if (lep_open_tar)
-    lep_open_tar(L);
-  if (lep_open_process)
-    lep_open_process(L);
-  if (lep_open_http)
-    lep_open_http(L);
+  lep_open_tar(L);
+  lep_open_process(L);
+  lep_open_http(L);
   return 1;
 }

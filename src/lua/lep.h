@@ -105,10 +105,9 @@ void lep_open_spool(lua_State *L);
 void lep_open_fs(lua_State *L);
 void lep_open_loop(lua_State *L);
 void lep_open_flow(lua_State *L);
-/* weak until they have landed */
-__attribute__((weak)) void lep_open_tar(lua_State *L);
-__attribute__((weak)) void lep_open_process(lua_State *L);
-__attribute__((weak)) void lep_open_http(lua_State *L);
+void lep_open_tar(lua_State *L);
+void lep_open_process(lua_State *L);
+void lep_open_http(lua_State *L);
 
 #pragma GCC visibility pop
 #endif
