@@ -9,14 +9,25 @@ BUILD   ?= build
 
 # Asked for when they are used: in a bare system `make test` installs pkg-config first.
 LIBS     = $(shell pkg-config --libs libcurl libcrypto libarchive libzstd) -lpthread -lm
+LIBS_core   = $(shell pkg-config --libs libcrypto libzstd) -lpthread -lm
+LIBS_http   = $(shell pkg-config --libs libcurl) -lpthread -lm
+LIBS_unwrap = $(shell pkg-config --libs libarchive) -lpthread -lm
 INC_5.4  = $(shell pkg-config --cflags lua5.4)
 INC_5.1  = $(shell pkg-config --cflags luajit)
 COMPILE  = $(CC) -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden $(WARN) $(CFLAGS) -MMD -MP
 
-# src/base and src/http know no Lua: compiled once for both.
+# src/base and src/http know no Lua: compiled once for both. The core is three libraries,
+# because libcurl and libarchive are loaded when they are first needed (src/lua/parts.c);
+# what two of them share each has for itself: the core has no state but in its objects.
 PLAIN   := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/base/*.c src/http/*.c))
+HTTP    := $(filter $(BUILD)/obj/http/%,$(PLAIN))
+UNWRAP  := $(BUILD)/obj/base/unwrap.o
+BASE    := $(filter-out $(HTTP) $(UNWRAP),$(PLAIN))
+BASE_A  := $(BUILD)/obj/base.a
 BINDING := $(wildcard src/lua/*.c)
-CORES   := $(BUILD)/lua/5.4/epoch/core.so $(BUILD)/lua/5.1/epoch/core.so
+SHARED  := arguments handle host
+PARTS   := core core/http core/unwrap
+CORES   := $(foreach abi,5.4 5.1,$(PARTS:%=$(BUILD)/lua/$(abi)/epoch/%.so))
 
 all: $(CORES) ## build the core for Lua 5.4 and for LuaJIT (default)
 
@@ -34,10 +45,20 @@ OBJ_$(1) := $$(BINDING:src/%.c=$$(BUILD)/obj/$(1)/%.o)
 $$(BUILD)/obj/$(1)/%.o: src/%.c $$(FLAGS)
 	@mkdir -p $$(@D)
 	$$(COMPILE) $$(INC_$(1)) -c -o $$@ $$<
-$$(BUILD)/lua/$(1)/epoch/core.so: $$(OBJ_$(1)) $$(PLAIN)
-	@mkdir -p $$(@D)
-	$$(CC) -shared $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
+BIND_$(1) := $$(BUILD)/obj/$(1)/lua
+$$(BUILD)/lua/$(1)/epoch/core.so: \
+    $$(filter-out $$(BIND_$(1))/http.o $$(BIND_$(1))/unwrap.o,$$(OBJ_$(1))) $$(BASE)
+	$$(call link,core)
+$$(BUILD)/lua/$(1)/epoch/core/http.so: $$(patsubst %,$$(BIND_$(1))/%.o,http $$(SHARED)) $$(HTTP) $$(BASE_A)
+	$$(call link,http)
+$$(BUILD)/lua/$(1)/epoch/core/unwrap.so: $$(patsubst %,$$(BIND_$(1))/%.o,unwrap $$(SHARED)) $$(UNWRAP) $$(BASE_A)
+	$$(call link,unwrap)
 endef
+link = @mkdir -p $(@D) && $(CC) -shared $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_$(1))
+
+$(BASE_A): $(BASE)
+	@rm -f $@ && $(AR) rcs $@ $^
+
 $(eval $(call abi,5.4))
 $(eval $(call abi,5.1))
 -include $(PLAIN:.o=.d) $(OBJ_5.4:.o=.d) $(OBJ_5.1:.o=.d)

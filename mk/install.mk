@@ -9,7 +9,8 @@ install: all ## install modules, core and the `epoch` command; PREFIX=/usr/local
 	@set -e; for abi in $(ABIS); do \
 	  (cd lua && find . -name '*.lua') | while read -r f; do \
 	    install -D -m 644 lua/$$f $(SHARE)/lua/$$abi/$$f; done; \
-	  install -D -m 755 $(BUILD)/lua/$$abi/epoch/core.so $(LIB)/lua/$$abi/epoch/core.so; \
+	  for part in $(PARTS); do \
+	    install -D -m 755 $(BUILD)/lua/$$abi/epoch/$$part.so $(LIB)/lua/$$abi/epoch/$$part.so; done; \
 	done
 	@install -D -m 644 epoch.lua $(SHARE)/epoch/epoch.lua
 	@install -d $(DESTDIR)$(PREFIX)/bin

@@ -25,13 +25,18 @@ build = {
   type = "builtin",
   install = { bin = { epoch = "epoch.lua" } },
   modules = {
-    ["epoch.core"] = {
-      defines = { "_GNU_SOURCE" },
-      incdirs = { "$(CURL_INCDIR)", "$(CRYPTO_INCDIR)", "$(ARCHIVE_INCDIR)", "$(ZSTD_INCDIR)" },
-      libdirs = { "$(CURL_LIBDIR)", "$(CRYPTO_LIBDIR)", "$(ARCHIVE_LIBDIR)", "$(ZSTD_LIBDIR)" },
-      libraries = { "curl", "crypto", "archive", "zstd", "pthread", "m" },
-      sources = {
 ]]
+
+-- The core's libraries: which files make up each, as patterns, and what it is linked with.
+-- LuaRocks links every file it is given, so base goes whole into each of them.
+local PARTS = {
+  { "epoch.core", { "crypto", "zstd" }, "^src/base/", "^src/lua/",
+    but = { "^src/base/unwrap", "^src/lua/unwrap", "^src/lua/http" } },
+  { "epoch.core.http", { "curl", "crypto", "zstd" }, "^src/base/", "^src/http/", "^src/lua/http",
+    "^src/lua/arguments", "^src/lua/handle", "^src/lua/host", but = { "^src/base/unwrap" } },
+  { "epoch.core.unwrap", { "archive", "crypto", "zstd" }, "^src/base/", "^src/lua/unwrap",
+    "^src/lua/arguments", "^src/lua/handle", "^src/lua/host", but = {} },
+}
 
 local function files(where, pattern)
   local pipe = assert(io.popen(("find %s -name '%s' -type f | LC_ALL=C sort"):format(where, pattern)))
@@ -43,12 +48,40 @@ local function files(where, pattern)
   return list
 end
 
-local function rockspec()
-  local out = { HEAD }
+local function any(patterns, first, path)
+  for i = first, #patterns do
+    if path:find(patterns[i]) then
+      return true
+    end
+  end
+  return false
+end
+
+local function part(out, spec)
+  local libraries, incdirs, libdirs = {}, {}, {}
+  for _, name in ipairs(spec[2]) do
+    libraries[#libraries + 1] = ("%q"):format(name)
+    incdirs[#incdirs + 1] = ('"$(%s_INCDIR)"'):format(name:upper())
+    libdirs[#libdirs + 1] = ('"$(%s_LIBDIR)"'):format(name:upper())
+  end
+  out[#out + 1] = ("    [%q] = {\n      defines = { \"_GNU_SOURCE\" },\n"):format(spec[1])
+  out[#out + 1] = ("      incdirs = { %s },\n"):format(table.concat(incdirs, ", "))
+  out[#out + 1] = ("      libdirs = { %s },\n"):format(table.concat(libdirs, ", "))
+  out[#out + 1] = ('      libraries = { %s, "pthread", "m" },\n      sources = {\n'):format(
+    table.concat(libraries, ", "))
   for _, path in ipairs(files("src", "*.c")) do
-    out[#out + 1] = ("        %q,\n"):format(path)
+    if any(spec, 3, path) and not any(spec.but, 1, path) then
+      out[#out + 1] = ("        %q,\n"):format(path)
+    end
   end
   out[#out + 1] = "      },\n    },\n"
+end
+
+local function rockspec()
+  local out = { HEAD }
+  for _, spec in ipairs(PARTS) do
+    part(out, spec)
+  end
   for _, path in ipairs(files("lua", "*.lua")) do
     local module = path:gsub("^lua/", ""):gsub("%.lua$", ""):gsub("/init$", ""):gsub("/", ".")
     out[#out + 1] = ("    [%q] = %q,\n"):format(module, path)

@@ -15,9 +15,10 @@ writable=$(find "$build/obj" -name '*.o' -exec objdump -t {} + |
   bad=1
 }
 
-for so in "$build"/lua/*/epoch/core.so; do
+for so in "$build"/lua/*/epoch/core.so "$build"/lua/*/epoch/core/*.so; do
   exported=$(nm -D --defined-only "$so" | awk '{ print $NF }')
-  [ "$exported" = luaopen_epoch_core ] || {
+  module=${so#"$build"/lua/*/} module=${module%.so}
+  [ "$exported" = "luaopen_$(echo "$module" | tr / _)" ] || {
     printf '%s exports: %s\n' "$so" "$(echo $exported)" >&2
     bad=1
   }

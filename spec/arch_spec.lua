@@ -100,16 +100,18 @@ describe("C", function()
     none(problems)
   end)
 
-  it("exports luaopen_epoch_core alone", function()
+  it("exports one luaopen_… from each library", function()
     local build = os.getenv("EPOCH_BUILD") or "build"
     for _, abi in ipairs({ "5.4", "5.1" }) do
-      local pipe = assert(io.popen(("nm -D --defined-only %s/lua/%s/epoch/core.so"):format(build, abi)))
-      local names = {}
-      for line in pipe:lines() do
-        names[#names + 1] = line:match("%S+$")
+      for _, part in ipairs({ "core", "core/http", "core/unwrap" }) do
+        local pipe = assert(io.popen(("nm -D --defined-only %s/lua/%s/epoch/%s.so"):format(build, abi, part)))
+        local names = {}
+        for line in pipe:lines() do
+          names[#names + 1] = line:match("%S+$")
+        end
+        pipe:close()
+        assert.same({ "luaopen_epoch_" .. part:gsub("/", "_") }, names)
       end
-      pipe:close()
-      assert.same({ "luaopen_epoch_core" }, names)
     end
   end)
 end)

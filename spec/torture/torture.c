@@ -23,6 +23,8 @@
 #include <unistd.h>
 
 int luaopen_epoch_core(lua_State *L);
+int luaopen_epoch_core_http(lua_State *L);
+int luaopen_epoch_core_unwrap(lua_State *L);
 
 static atomic_long countdown; /* allocations until one fails; 0: none does */
 static atomic_long denied;
@@ -140,6 +142,10 @@ static bool run(const char *path, long n, bool all, int port, bool *more)
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   lua_pushcfunction(L, luaopen_epoch_core);
   lua_setfield(L, -2, "epoch.core");
+  lua_pushcfunction(L, luaopen_epoch_core_http);
+  lua_setfield(L, -2, "epoch.core.http");
+  lua_pushcfunction(L, luaopen_epoch_core_unwrap);
+  lua_setfield(L, -2, "epoch.core.unwrap");
   lua_pop(L, 1);
   lua_pushinteger(L, port);
   lua_setglobal(L, "PORT");

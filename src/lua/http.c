@@ -1,4 +1,5 @@
-/* loop:request{…} and what comes of it; core.resolve and core.origin. */
+/* epoch.core.http, a part of the core: loop:request{…} and what comes of it; core.resolve
+** and core.origin. */
 #include "lep.h"
 
 #include "../http/http.h"
@@ -319,12 +320,27 @@ static const luaL_Reg request_methods[] = {
     {"body", request_body},         {"sent", request_sent},
     {"received", request_received}, {NULL, NULL}};
 
-static const luaL_Reg functions[] = {
-    {"resolve", core_resolve}, {"origin", core_origin}, {NULL, NULL}};
-
-void lep_open_http(lua_State *L)
+static int http_version(lua_State *L)
 {
+  lua_pushstring(L, ep_http_version());
+  return 1;
+}
+
+static const luaL_Reg functions[] = {{"request", loop_request},
+                                     {"resolve", core_resolve},
+                                     {"origin", core_origin},
+                                     {"version", http_version},
+                                     {NULL, NULL}};
+
+#pragma GCC visibility push(default)
+int luaopen_epoch_core_http(lua_State *L);
+#pragma GCC visibility pop
+
+int luaopen_epoch_core_http(lua_State *L)
+{
+  lep_pin(functions);
   lep_class(L, LEP_REQUEST, request_methods);
-  lep_method(L, LEP_LOOP, "request", loop_request);
+  lua_newtable(L);
   lep_setfuncs(L, functions);
+  return 1;
 }

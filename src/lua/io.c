@@ -4,7 +4,6 @@
 
 #include "../base/file.h"
 #include "../base/tap.h"
-#include "../base/unwrap.h"
 #include "options.h"
 
 #include <errno.h>
@@ -171,15 +170,6 @@ static int core_unzstd(lua_State *L)
   return lep_givesink(L, h, ep_zstd_expand(lep_host(L), limit, next, &err), &err);
 }
 
-/* core.unwrap(source): gzip, zstd or xz taken off, anything else as it is */
-static int core_unwrap(lua_State *L)
-{
-  struct ep_source *inner = lep_checksource(L, 1);
-  struct lep_handle *h = lep_new(L, LEP_SOURCE);
-  struct ep_err err;
-  return lep_givesource(L, h, ep_unwrap_new(lep_host(L), inner, &err), &err);
-}
-
 /* ---- sources ---- */
 
 /* source:read(max) -> string | false at the end | nil, message, code */
@@ -315,19 +305,10 @@ static const luaL_Reg sink_methods[] = {
 };
 
 static const luaL_Reg functions[] = {
-    {"bytes", core_bytes},
-    {"file", core_file},
-    {"fd_source", core_fd_source},
-    {"fd_sink", core_fd_sink},
-    {"pipe", core_pipe},
-    {"create", core_create},
-    {"collect", core_collect},
-    {"null", core_null},
-    {"tap", core_tap},
-    {"zstd", core_zstd},
-    {"unzstd", core_unzstd},
-    {"unwrap", core_unwrap},
-    {NULL, NULL},
+    {"bytes", core_bytes},     {"file", core_file},     {"fd_source", core_fd_source},
+    {"fd_sink", core_fd_sink}, {"pipe", core_pipe},     {"create", core_create},
+    {"collect", core_collect}, {"null", core_null},     {"tap", core_tap},
+    {"zstd", core_zstd},       {"unzstd", core_unzstd}, {NULL, NULL},
 };
 
 void lep_open_io(lua_State *L)

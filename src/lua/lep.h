@@ -48,8 +48,12 @@ void *lep_opt(lua_State *L, int arg, const char *name);
 /* Right type and open, or NULL without raising. */
 void *lep_test(lua_State *L, int arg, const char *name);
 
-/* The host of this state (counts what is alive); never fails after luaopen. */
+/* The host of this state (counts what is alive); there once luaopen_epoch_core has run. */
 struct ep_host *lep_host(lua_State *L);
+void lep_make_host(lua_State *L);
+/* Keeps the library that holds this address until the process ends: objects may outlive the
+** Lua state's own hold on it, and libraries below it do not like to be loaded twice. */
+void lep_pin(const void *inside);
 
 /* nil, message, code: what every call that can fail returns. */
 int lep_fail(lua_State *L, const struct ep_err *err);
@@ -107,7 +111,11 @@ void lep_open_loop(lua_State *L);
 void lep_open_flow(lua_State *L);
 void lep_open_tar(lua_State *L);
 void lep_open_process(lua_State *L);
-void lep_open_http(lua_State *L);
+void lep_open_parts(lua_State *L);
+
+/* Calls a function without arguments of a part that is loaded when needed (parts.c), and
+** leaves its result. */
+void lep_call_part(lua_State *L, const char *module, const char *name);
 
 #pragma GCC visibility pop
 #endif
