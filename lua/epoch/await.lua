@@ -13,6 +13,9 @@ local function ask(wait, loop, object, method, ...)
     if a ~= nil or c ~= "again" then
       return a, b, c, d
     end
+    if object.arm then -- flows and the like wake their loop themselves
+      object:arm(loop)
+    end
     local ok, message, code = wait(loop)
     if not ok then
       return nil, message, code

@@ -7,7 +7,8 @@
 ** Neither ever waits. What cannot go on answers EP_AGAIN; the caller then arms it with a
 ** task and returns; the task runs (see loop.h) when trying again makes sense. A type
 ** without `arm` never answers EP_AGAIN. Arming with a NULL task disarms; only one task is
-** armed at a time; every arm is for one wake-up, and wake-ups may be spurious.
+** armed at a time; every arm is for one wake-up, and wake-ups may be spurious. Who arms a
+** type other than a lane may forget about it: what is armed keeps the loop.
 **
 ** All calls come from one thread at a time. A sink whose flag says EP_SINK_WORK and which
 ** has no `arm` may be moved to a pool thread as a whole (lane.h), so such types must not

@@ -19,7 +19,7 @@ struct fd_end {
   int fd;
   bool own, ask;        /* ask: poll before each call */
   bool stream;          /* may answer EPIPE */
-  struct ep_loop *loop; /* where `watch` is, borrowed from the armer */
+  struct ep_loop *loop; /* where `watch` is, retained; NULL: not armed */
   struct ep_watch watch;
 };
 
@@ -62,9 +62,11 @@ static bool would_wait(const struct fd_end *end, short events)
 static void end_arm(struct fd_end *end, struct ep_loop *loop, struct ep_task *task,
                     unsigned events)
 {
-  if (end->loop)
-    ep_loop_unwatch(end->loop, &end->watch);
-  end->loop = task ? loop : NULL;
+  struct ep_loop *before = end->loop;
+  if (before)
+    ep_loop_unwatch(before, &end->watch);
+  end->loop = task ? ep_retain(loop) : NULL;
+  ep_release(before);
   if (task)
     ep_loop_watch_task(loop, &end->watch, end->fd, events, task);
 }

@@ -14,7 +14,7 @@ struct lane {
   unsigned first, count;
   bool finishing, finished, failed;
   struct ep_err err;
-  struct ep_loop *loop; /* who waits, and where; borrowed */
+  struct ep_loop *loop; /* where `task` waits; borrowed from the flow */
   struct ep_task *task;
 };
 

@@ -30,6 +30,11 @@ static void on_wake(struct ep_watch *watch, unsigned events)
   take_notified(loop);
 }
 
+static void do_nothing(struct ep_task *task, size_t budget)
+{
+  (void)task, (void)budget;
+}
+
 static void loop_destroy(void *self)
 {
   struct ep_loop *loop = self;
@@ -47,6 +52,7 @@ struct ep_loop *ep_loop_new(struct ep_host *host, int threads, struct ep_err *er
     return NULL;
   }
   loop->tail = &loop->head;
+  loop->nudge.run = do_nothing;
   loop->wake_fd = -1;
   loop->threads = threads < 0 ? ep_pool_cores() : threads;
   ep_loop_cancel_init(loop);
@@ -278,6 +284,11 @@ void ep_loop_untimer(struct ep_loop *loop, struct ep_timer *timer)
     ;
   *p = timer->next;
   timer->deadline = 0;
+}
+
+struct ep_task *ep_loop_nudge(struct ep_loop *loop)
+{
+  return &loop->nudge;
 }
 
 struct ep_pool *ep_loop_pool(struct ep_loop *loop)

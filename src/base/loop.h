@@ -62,6 +62,8 @@ enum ep_status ep_loop_poll(struct ep_loop *loop, int ms, struct ep_err *err) EP
 void ep_loop_ready(struct ep_loop *loop, struct ep_task *task);
 void ep_loop_notify(struct ep_loop *loop, struct ep_task *task); /* from any thread */
 void ep_loop_forget(struct ep_loop *loop, struct ep_task *task);
+/* A task that does nothing: for who arms something only to have the loop wake up. */
+struct ep_task *ep_loop_nudge(struct ep_loop *loop);
 
 /* Calls `fire` for each event (EPOLLIN, EPOLLOUT…), level-triggered, until unwatched. Fails
 ** for a descriptor that cannot be watched (a regular file). */

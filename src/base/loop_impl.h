@@ -29,6 +29,7 @@ struct ep_loop {
   int wake_fd;  /* an eventfd that ep_loop_notify writes to */
   struct ep_watch wake_watch;
   struct ep_task *head, **tail; /* the run queue */
+  struct ep_task nudge;
   _Atomic(struct ep_task *) notified;
   struct ep_timer *timers; /* by deadline */
   struct epoll_event batch[EP_LOOP_BATCH];

@@ -36,7 +36,7 @@ struct unwrap {
   bool reading; /* the thread holds the first input slot */
   bool abandoned, failed;
   struct ep_err err;
-  struct ep_loop *loop; /* who waits, and where; borrowed */
+  struct ep_loop *loop; /* where `task` waits, retained */
   struct ep_task *task;
 };
 
@@ -305,8 +305,11 @@ static void unwrap_arm(struct ep_source *s, struct ep_loop *loop, struct ep_task
   if (u->mode == THREADED) {
     pthread_mutex_lock(&u->lock);
     room = u->in.full < SLOTS || u->out.ended;
-    u->loop = loop;
     u->task = NULL;
+    if (u->loop != loop) {
+      ep_release(u->loop);
+      u->loop = loop ? ep_retain(loop) : NULL;
+    }
     if (task && (u->out.full > 0 || (u->out.ended && u->inner_ended)))
       ep_loop_ready(loop, task);
     else
@@ -332,6 +335,7 @@ static void unwrap_close(struct ep_source *s)
     ep_free(u->in.data[i]);
     ep_free(u->out.data[i]);
   }
+  ep_release(u->loop);
   ep_source_drop(u->inner);
 }
 

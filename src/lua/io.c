@@ -3,6 +3,7 @@
 #include "lep.h"
 
 #include "../base/file.h"
+#include "../base/loop.h"
 #include "../base/tap.h"
 #include "options.h"
 
@@ -198,6 +199,23 @@ static int source_read(lua_State *L)
   return lep_fail(L, &err);
 }
 
+/* source:arm(loop): wakes the loop when reading again makes sense; so does sink:arm */
+static int source_arm(lua_State *L)
+{
+  struct ep_source *s = lep_checksource(L, 1);
+  struct ep_loop *loop = lep_check(L, 2, LEP_LOOP);
+  ep_source_arm(s, loop, ep_loop_nudge(loop));
+  return 0;
+}
+
+static int sink_arm(lua_State *L)
+{
+  struct ep_sink *s = lep_checksink(L, 1);
+  struct ep_loop *loop = lep_check(L, 2, LEP_LOOP);
+  ep_sink_arm(s, loop, ep_loop_nudge(loop));
+  return 0;
+}
+
 static int source_total(lua_State *L)
 {
   struct ep_source *s = lep_checksource(L, 1);
@@ -293,15 +311,14 @@ static int sink_digest(lua_State *L)
 }
 
 static const luaL_Reg source_methods[] = {
-    {"read", source_read},
-    {"total", source_total},
-    {"rewind", source_rewind},
-    {NULL, NULL},
+    {"read", source_read},     {"arm", source_arm}, {"total", source_total},
+    {"rewind", source_rewind}, {NULL, NULL},
 };
 
 static const luaL_Reg sink_methods[] = {
-    {"write", sink_write}, {"finish", sink_finish}, {"bytes", sink_bytes},
-    {"seen", sink_seen},   {"digest", sink_digest}, {NULL, NULL},
+    {"write", sink_write}, {"arm", sink_arm},   {"finish", sink_finish},
+    {"bytes", sink_bytes}, {"seen", sink_seen}, {"digest", sink_digest},
+    {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {

@@ -1,0 +1,74 @@
+-- One measure each, run by bench/run.lua: does its work, prints its peak memory in KiB.
+
+local began = os.clock()
+package.path = "./lua/?.lua;" .. package.path
+package.cpath = "./build/lua/" .. (_VERSION == "Lua 5.4" and "5.4" or "5.1") .. "/?.so;" .. package.cpath
+local core = require "epoch.core"
+local loaded = os.clock()
+local await = require "epoch.await"
+
+local function peak()
+  for line in io.lines("/proc/self/status") do
+    local kib = line:match("^VmHWM:%s+(%d+)")
+    if kib then
+      return kib
+    end
+  end
+end
+
+local function result(loop, spec)
+  return assert(await(loop, assert(loop:flow(spec)), "result"))
+end
+
+local measures = {}
+
+-- hash THREADS FILE…: all at once
+function measures.hash(loop, _threads, ...)
+  local flows = {}
+  for i, path in ipairs { ... } do
+    flows[i] = assert(loop:flow { source = assert(core.file(path)), hash = true })
+  end
+  for _, flow in ipairs(flows) do
+    assert(await(loop, flow, "result"))
+  end
+end
+
+-- pack FILE TAR: one entry
+function measures.pack(loop, path, tar)
+  local writer = assert(core.tar_writer(assert(core.create(tar, { sync = false }))))
+  local source = assert(core.file(path))
+  local entry = assert(writer:entry { name = "disk.raw", mode = 420, size = source:total(), mtime = 0 })
+  result(loop, { source = source, sink = entry })
+  assert(await(loop, writer, "finish"))
+end
+
+-- tar FILE: from a pipe, entry by entry
+function measures.tar(loop, path)
+  local child = assert(loop:spawn { argv = { "/bin/cat", path }, stdout = "pipe" })
+  local reader = assert(core.tar_reader(child:stdout()))
+  while true do
+    local entry, message = await(loop, reader, "next")
+    if not entry then
+      assert(entry == false, message)
+      break
+    end
+    assert(result(loop, { source = reader:body(), hash = true }).size == entry.size)
+  end
+  assert(assert(await(loop, child, "wait")).code == 0)
+end
+
+-- get URL
+function measures.get(loop, url)
+  local request = assert(loop:request { url = url })
+  assert(assert(await(loop, request, "response")).status == 200)
+  assert(result(loop, { source = request:body(), hash = true }).size > 0)
+end
+
+if arg[1] == "require" then
+  print(("%.3f ms"):format((loaded - began) * 1000))
+else
+  local loop = core.loop(arg[1] == "hash" and { threads = tonumber(arg[2]) } or nil)
+  measures[arg[1]](loop, (table.unpack or unpack)(arg, 2))
+  loop:close()
+end
+print("peak " .. peak())
