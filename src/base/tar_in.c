@@ -309,8 +309,11 @@ static enum ep_status step(struct ep_tar_in *t, struct input *in, struct ep_tar_
     return EP_OK;
   case TAIL:
     t->block_at = t->offset;
-    if (!ep_tar_is_zero(in->p, in->n))
+    if (!ep_tar_is_zero(in->p, in->n)) {
+      for (const unsigned char *p = in->p; *p == 0; p++)
+        t->block_at++;
       return ep_fail(err, "invalid", "bytes after the end of the archive");
+    }
     (void)advance(t, in, in->n);
     *hungry = true;
     return EP_OK;

@@ -3,6 +3,10 @@
 
 enum { SCRATCH = 16 * 1024 };
 
+/* The longest header is read in one turn; only the zeros after the archive can be more. */
+#define NEXT_BUDGET (2 * EP_STEP_BUDGET)
+_Static_assert(NEXT_BUDGET > EP_TAR_PAX_MAX + 4 * EP_TAR_BLOCK, "a header must fit");
+
 struct ep_tar_reader {
   struct ep_obj obj;
   struct ep_source *source; /* NULL once closed */
@@ -138,7 +142,7 @@ enum ep_status ep_tar_reader_next(struct ep_tar_reader *r,
                    "the data of the last entry was neither read nor skipped");
   r->body_due = false;
   arm(r, NULL, NULL);
-  while (moved < EP_STEP_BUDGET) {
+  while (moved < NEXT_BUDGET) {
     struct ep_tar_event ev;
     size_t n, used;
     enum ep_status st = fill(r, &n, err);
