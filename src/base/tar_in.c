@@ -358,7 +358,9 @@ enum ep_status ep_tar_in_eof(struct ep_tar_in *t, struct ep_err *err)
   if (t->state == FAILED)
     return failed(t, err);
   t->block_at = t->offset;
-  (void)ep_tar_quote(q, t->entry.name, t->entry.name_n);
+  /* the records that hold the name are gone with the next extended header */
+  if (t->state == DATA || t->state == DATA_PAD)
+    (void)ep_tar_quote(q, t->entry.name, t->entry.name_n);
   if (t->state == DATA && t->left > 0)
     (void)ep_fail(err, "truncated",
                   "the stream ends inside entry '%s', %" PRId64 " of %" PRId64
