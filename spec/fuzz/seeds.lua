@@ -60,6 +60,7 @@ local archives = {
   tar.pax(many) .. tar.file("f", ""), tar.header { type = "x", size = tar.octal(2 ^ 21) },
   tar.file("f", "123"):sub(1, 514), ("\0"):rep(512) .. tar.file("f", ""),
   tar.file("f", "") .. tar.trailer .. "x",
+  tar.pax { { "path", "short" } } .. tar.file("f", "") .. tar.pax({ { "a", ("b"):rep(99) } }):sub(1, 515),
 }
 for i, archive in ipairs(archives) do
   archives[i] = "\1\6" .. archive
