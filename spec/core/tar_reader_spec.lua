@@ -481,7 +481,7 @@ describe("the tar reader's handles", function()
     work.with_loop({}, function(loop)
       local await = require "epoch.await"
       local source, sink = core.pipe()
-      local reader = core.tar_reader(source, { loop = loop })
+      local reader = core.tar_reader(source)
       assert.same("again", select(3, reader:next()))
       sink:write(sample():sub(1, 600))
       assert.equal("snapshot.json", await(loop, reader, "next").name)
@@ -497,8 +497,7 @@ describe("the tar reader's handles", function()
     work.with_loop({}, function(loop)
       local await = require "epoch.await"
       local data = ("x"):rep(3 * MIB)
-      local reader = core.tar_reader(core.bytes(tar.file("big", data) .. tar.trailer),
-                                     { loop = loop })
+      local reader = core.tar_reader(core.bytes(tar.file("big", data) .. tar.trailer))
       reader:next()
       assert.equal("again", select(3, reader:skip()))
       assert.is_true(await(loop, reader, "skip"))

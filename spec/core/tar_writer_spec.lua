@@ -295,7 +295,7 @@ describe("an entry's body", function()
     work.with_loop({}, function(loop)
       local data = work.noise(3 * MIB + 1)
       local source, sink = core.pipe()
-      local writer = core.tar_writer(sink, { loop = loop })
+      local writer = core.tar_writer(sink)
       local body = writer:entry { name = "f", mode = 416, size = #data }
       local fill = loop:flow { source = core.bytes(data), sink = body }
       local empty = core.collect(8 * MIB)

@@ -11,12 +11,10 @@ struct ep_tar_reader {
   struct ep_obj obj;
   struct ep_source *source; /* NULL once closed */
   struct ep_tar_in *in;
-  struct ep_loop *loop;  /* NULL: nobody to wake */
-  struct ep_task task;   /* does nothing: the loop's waking is all that is wanted */
-  struct ep_loop *armed; /* where the source is armed, retained */
-  unsigned serial;       /* of the entry at hand */
-  bool body_due;         /* its body was not asked for */
+  unsigned serial; /* of the entry at hand */
+  bool body_due;   /* its body was not asked for */
   bool ended, failed;
+  bool yielded; /* the last answer was EP_AGAIN only to let others have their turn */
   struct ep_err failure;
   unsigned char scratch[SCRATCH];
 };
@@ -28,26 +26,10 @@ struct body {
   unsigned serial;
 };
 
-static void wake(struct ep_task *task, size_t budget)
-{
-  (void)task, (void)budget;
-}
-
-static void arm(struct ep_tar_reader *r, struct ep_loop *loop, struct ep_task *task)
-{
-  if (r->armed)
-    ep_source_arm(r->source, r->armed, NULL);
-  ep_release(r->armed);
-  r->armed = task ? ep_retain(loop) : NULL;
-  if (task)
-    ep_source_arm(r->source, loop, task);
-}
-
 void ep_tar_reader_close(struct ep_tar_reader *r)
 {
   if (!r->source)
     return;
-  arm(r, NULL, NULL);
   ep_source_drop(r->source);
   r->source = NULL;
 }
@@ -56,14 +38,11 @@ static void reader_destroy(void *self)
 {
   struct ep_tar_reader *r = self;
   ep_tar_reader_close(r);
-  if (r->loop)
-    ep_loop_forget(r->loop, &r->task);
-  ep_release(r->loop);
   ep_tar_in_free(r->in);
 }
 
 struct ep_tar_reader *ep_tar_reader_new(struct ep_host *host, struct ep_source *source,
-                                        const char *sparse, struct ep_loop *loop)
+                                        const char *sparse)
 {
   struct ep_tar_reader *r =
       ep_obj_new(host, EP_KIND_TAR_READER, sizeof *r, reader_destroy);
@@ -75,8 +54,6 @@ struct ep_tar_reader *ep_tar_reader_new(struct ep_host *host, struct ep_source *
     return NULL;
   }
   r->source = ep_source_adopt(source);
-  r->task.run = wake;
-  r->loop = loop ? ep_retain(loop) : NULL;
   return r;
 }
 
@@ -111,21 +88,25 @@ static enum ep_status pull(struct ep_tar_reader *r, void *buf, size_t want, size
 static enum ep_status fill(struct ep_tar_reader *r, size_t *n, struct ep_err *err)
 {
   size_t want = ep_tar_in_wants(r->in);
-  enum ep_status st;
   *n = 0;
   if (want == 0)
     return EP_OK;
-  st = pull(r, r->scratch, want < SCRATCH ? want : SCRATCH, n, err);
-  if (st == EP_AGAIN && r->loop)
-    arm(r, r->loop, &r->task);
-  return st;
+  return pull(r, r->scratch, want < SCRATCH ? want : SCRATCH, n, err);
+}
+
+void ep_tar_reader_arm(struct ep_tar_reader *r, struct ep_loop *loop,
+                       struct ep_task *task)
+{
+  if (task && (r->yielded || !r->source))
+    ep_loop_ready(loop, task);
+  else if (r->source)
+    ep_source_arm(r->source, loop, task);
 }
 
 /* A turn is over though the source has more. */
 static enum ep_status yield(struct ep_tar_reader *r)
 {
-  if (r->loop)
-    ep_loop_ready(r->loop, &r->task);
+  r->yielded = true;
   return EP_AGAIN;
 }
 
@@ -140,8 +121,7 @@ enum ep_status ep_tar_reader_next(struct ep_tar_reader *r,
   if (ep_tar_reader_left(r) > 0)
     return ep_fail(err, "invalid",
                    "the data of the last entry was neither read nor skipped");
-  r->body_due = false;
-  arm(r, NULL, NULL);
+  r->body_due = r->yielded = false;
   while (moved < NEXT_BUDGET) {
     struct ep_tar_event ev;
     size_t n, used;
@@ -168,7 +148,7 @@ enum ep_status ep_tar_reader_skip(struct ep_tar_reader *r, struct ep_err *err)
   size_t moved = 0;
   if (usable(r, err) != EP_OK)
     return EP_ERR;
-  arm(r, NULL, NULL);
+  r->yielded = false;
   while (ep_tar_reader_left(r) > 0) {
     size_t n;
     enum ep_status st;
@@ -224,7 +204,7 @@ static void body_arm(struct ep_source *s, struct ep_loop *loop, struct ep_task *
 {
   struct body *b = (struct body *)s;
   if (b->reader->source && b->serial == b->reader->serial)
-    arm(b->reader, loop, task);
+    ep_source_arm(b->reader->source, loop, task);
   else if (task)
     ep_loop_ready(loop, task); /* reading fails at once */
 }

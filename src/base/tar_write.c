@@ -24,9 +24,6 @@ struct ep_tar_writer {
   struct ep_obj obj;
   struct ep_sink *sink; /* NULL once given back */
   struct ep_tar_out *out;
-  struct ep_loop *loop;  /* NULL: nobody to wake */
-  struct ep_task task;   /* does nothing: the loop's waking is all that is wanted */
-  struct ep_loop *armed; /* where the sink is armed, retained */
   enum place place;
   struct ep_tar_head head;
   size_t at; /* bytes of the header, padding or trailer that the sink has taken */
@@ -37,26 +34,20 @@ struct ep_tar_writer {
   char name[EP_TAR_QUOTE_MAX];
 };
 
-static void wake(struct ep_task *task, size_t budget)
+void ep_tar_writer_arm(struct ep_tar_writer *w, struct ep_loop *loop,
+                       struct ep_task *task)
 {
-  (void)task, (void)budget;
-}
-
-static void arm(struct ep_tar_writer *w, struct ep_loop *loop, struct ep_task *task)
-{
-  if (w->armed)
-    ep_sink_arm(w->sink, w->armed, NULL);
-  ep_release(w->armed);
-  w->armed = task ? ep_retain(loop) : NULL;
-  if (task)
+  if (w->sink)
     ep_sink_arm(w->sink, loop, task);
+  else if (task)
+    ep_loop_ready(loop, task); /* writing fails at once */
 }
 
 static void give_back(struct ep_tar_writer *w)
 {
   if (!w->sink)
     return;
-  arm(w, NULL, NULL);
+  ep_sink_arm(w->sink, NULL, NULL);
   w->sink->adopted = false;
   ep_release(w->sink);
   w->sink = NULL;
@@ -66,14 +57,11 @@ static void writer_destroy(void *self)
 {
   struct ep_tar_writer *w = self;
   give_back(w);
-  if (w->loop)
-    ep_loop_forget(w->loop, &w->task);
-  ep_release(w->loop);
   ep_tar_out_free(w->out);
 }
 
 struct ep_tar_writer *ep_tar_writer_new(struct ep_host *host, struct ep_sink *sink,
-                                        const char *sparse, struct ep_loop *loop)
+                                        const char *sparse)
 {
   struct ep_tar_writer *w =
       ep_obj_new(host, EP_KIND_TAR_WRITER, sizeof *w, writer_destroy);
@@ -85,8 +73,6 @@ struct ep_tar_writer *ep_tar_writer_new(struct ep_host *host, struct ep_sink *si
     return NULL;
   }
   w->sink = ep_sink_adopt(sink);
-  w->task.run = wake;
-  w->loop = loop ? ep_retain(loop) : NULL;
   return w;
 }
 
@@ -186,11 +172,7 @@ static enum ep_status body_finish(struct ep_sink *s, struct ep_err *err)
 
 static void body_arm(struct ep_sink *s, struct ep_loop *loop, struct ep_task *task)
 {
-  struct ep_tar_writer *w = ((struct body *)s)->writer;
-  if (w->sink)
-    arm(w, loop, task);
-  else if (task)
-    ep_loop_ready(loop, task); /* writing fails at once */
+  ep_tar_writer_arm(((struct body *)s)->writer, loop, task);
 }
 
 static void body_close(struct ep_sink *s)
@@ -261,7 +243,6 @@ enum ep_status ep_tar_writer_finish(struct ep_tar_writer *w, struct ep_err *err)
   enum ep_status st = usable(w, err);
   if (st != EP_OK || w->place == ENDED)
     return st;
-  arm(w, NULL, NULL);
   if (w->place == BETWEEN)
     w->place = TRAILER;
   if (w->place == TRAILER) {
@@ -274,8 +255,6 @@ enum ep_status ep_tar_writer_finish(struct ep_tar_writer *w, struct ep_err *err)
     if (st == EP_ERR)
       return die(w, err);
   }
-  if (st == EP_AGAIN && w->loop)
-    arm(w, w->loop, &w->task);
   if (st == EP_OK) {
     w->place = ENDED;
     give_back(w);

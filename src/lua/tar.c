@@ -28,17 +28,16 @@ static void close_reader(void *obj)
   ep_tar_reader_close(obj);
 }
 
-/* core.tar_reader(source[, {sparse=, loop=}]) */
+/* core.tar_reader(source[, {sparse=}]) */
 static int core_tar_reader(lua_State *L)
 {
-  static const char *const known[] = {"sparse", "loop", NULL};
+  static const char *const known[] = {"sparse", NULL};
   struct ep_source *source = lep_checksource(L, 1);
   int t = lep_options(L, 2, true, known);
   const char *sparse = opt_prefix(L, t);
-  struct ep_loop *loop = lep_opthandle(L, t, "loop", LEP_LOOP);
   struct lep_handle *h = lep_new(L, LEP_TAR_READER);
   h->close = close_reader;
-  h->obj = ep_tar_reader_new(lep_host(L), source, sparse, loop);
+  h->obj = ep_tar_reader_new(lep_host(L), source, sparse);
   return h->obj ? 1 : no_memory(L);
 }
 
@@ -156,17 +155,16 @@ static void close_writer(void *obj)
   ep_tar_writer_close(obj);
 }
 
-/* core.tar_writer(sink[, {sparse=, loop=}]) */
+/* core.tar_writer(sink[, {sparse=}]) */
 static int core_tar_writer(lua_State *L)
 {
-  static const char *const known[] = {"sparse", "loop", NULL};
+  static const char *const known[] = {"sparse", NULL};
   struct ep_sink *sink = lep_checksink(L, 1);
   int t = lep_options(L, 2, true, known);
   const char *sparse = opt_prefix(L, t);
-  struct ep_loop *loop = lep_opthandle(L, t, "loop", LEP_LOOP);
   struct lep_handle *h = lep_new(L, LEP_TAR_WRITER);
   h->close = close_writer;
-  h->obj = ep_tar_writer_new(lep_host(L), sink, sparse, loop);
+  h->obj = ep_tar_writer_new(lep_host(L), sink, sparse);
   return h->obj ? 1 : no_memory(L);
 }
 
@@ -207,7 +205,7 @@ static size_t check_records(lua_State *L, int t, struct ep_tar_record *records)
 static void check_entry(lua_State *L, int t, struct ep_tar_entry *e,
                         struct ep_tar_record *records)
 {
-  int64_t mode = lep_optsize(L, t, "mode", -1);
+  int64_t mode = lep_optsize(L, t, "mode", 0644);
   memset(e, 0, sizeof *e);
   lua_getfield(L, t, "name");
   e->name = check_text(L, t, -1, "option 'name'", &e->name_n);
@@ -216,8 +214,8 @@ static void check_entry(lua_State *L, int t, struct ep_tar_entry *e,
     luaL_argerror(L, t, "option 'mtime': whole number of seconds expected");
   lua_pop(L, 2);
   e->size = lep_optsize(L, t, "size", -1);
-  if (mode < 0 || e->size < 0)
-    luaL_argerror(L, t, "options 'name', 'mode' and 'size' are needed");
+  if (e->size < 0)
+    luaL_argerror(L, t, "option 'size' is missing");
   e->mode = mode > UINT_MAX ? UINT_MAX
                             : (unsigned)mode; /* refused there, like all above 0777 */
   e->records = records;
@@ -288,15 +286,33 @@ static int core_sparse_check(lua_State *L)
   return 1;
 }
 
+/* reader:arm(loop), writer:arm(loop): wakes the loop when trying again makes sense */
+static int reader_arm(lua_State *L)
+{
+  struct ep_tar_reader *r = lep_check(L, 1, LEP_TAR_READER);
+  struct ep_loop *loop = lep_check(L, 2, LEP_LOOP);
+  ep_tar_reader_arm(r, loop, ep_loop_nudge(loop));
+  return 0;
+}
+
+static int writer_arm(lua_State *L)
+{
+  struct ep_tar_writer *w = lep_check(L, 1, LEP_TAR_WRITER);
+  struct ep_loop *loop = lep_check(L, 2, LEP_LOOP);
+  ep_tar_writer_arm(w, loop, ep_loop_nudge(loop));
+  return 0;
+}
+
 static const luaL_Reg reader_methods[] = {
     {"next", reader_next},     {"body", reader_body}, {"skip", reader_skip},
-    {"offset", reader_offset}, {NULL, NULL},
+    {"offset", reader_offset}, {"arm", reader_arm},   {NULL, NULL},
 };
 
 static const luaL_Reg writer_methods[] = {
     {"entry", writer_entry},
     {"finish", writer_finish},
     {"poison", writer_poison},
+    {"arm", writer_arm},
     {NULL, NULL},
 };
 
