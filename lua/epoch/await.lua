@@ -47,6 +47,20 @@ end
 
 local block = M.by(M.block)
 
+--- Moves bytes as `loop:flow(options)` says: its result, or nil, message, code.
+---@param loop userdata
+---@param options table
+function M.flow(loop, options)
+  local flow, message, code = loop:flow(options)
+  if not flow then
+    return nil, message, code
+  end
+  local result
+  result, message, code = block(loop, flow, "result")
+  flow:close()
+  return result, message, code
+end
+
 return setmetatable(M, {
   --- `await(loop, object, "method", …)`: the answer of `object:method(…)`.
   __call = function(_, loop, object, method, ...)

@@ -28,16 +28,7 @@ function M.with_loop(options, use)
 end
 
 --- Moves bytes as `spec` says: the flow's result, or nil, message, code.
-function M.flow(loop, spec)
-  local flow, message, code = loop:flow(spec)
-  if not flow then
-    return nil, message, code
-  end
-  local result
-  result, message, code = await(loop, flow, "result")
-  flow:close()
-  return result, message, code
-end
+M.flow = await.flow
 
 --- All bytes of a source as a string, for small ones.
 function M.read_all(loop, source)

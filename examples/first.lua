@@ -1,0 +1,5 @@
+local core, await, loop = require "epoch.core", require "epoch.await", require("epoch.core").loop()
+local page, spool, tar = loop:request { url = arg[1] }, core.spool(), core.tar_writer(core.create("page.tar"))
+local got = assert(await.flow(loop, { source = page:body(), sink = spool:sink(), hash = true }))
+local entry = assert(page:response().status == 200 and tar:entry { name = "page", size = got.size }, "no such page")
+print(got.digest, await.flow(loop, { source = spool:source(), sink = entry }) and await(loop, tar, "finish"))
