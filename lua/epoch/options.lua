@@ -68,7 +68,7 @@ local function check_type(wanted, value)
     local n = whole.from(value)
     return n ~= nil, n
   end
-  return type(value) == wanted, value
+  return type(value) == wanted and value == value, value -- nan is no number to work with
 end
 
 local function check_types(wanted, value)
@@ -107,9 +107,9 @@ local function check_bounds(rule, value)
   elseif type(value) == "table" then
     n, unit = #value, " items long"
   end
-  if rule.min and not (n >= rule.min) then
+  if rule.min and n < rule.min then
     return false, ("must be at least %s%s, not %s"):format(rule.min, unit, n)
-  elseif rule.max and not (n <= rule.max) then
+  elseif rule.max and n > rule.max then
     return false, ("must be at most %s%s, not %s"):format(rule.max, unit, n)
   end
   return true, value

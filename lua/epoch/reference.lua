@@ -13,6 +13,7 @@
 -- The validators are for what comes from elsewhere (manifests, listings, URLs): they take
 -- anything and never raise.
 local errors = require "epoch.errors"
+local hosts = require "epoch.host"
 local text = require "epoch.text"
 
 ---@class epoch.Reference
@@ -100,7 +101,8 @@ function M.check_name(name)
   elseif name == "" then
     return errors.fail("invalid", "the name is empty")
   elseif #name > M.MAX_NAME then
-    return invalid("name", name, ("%d bytes long, at most %d are allowed"):format(#name, M.MAX_NAME))
+    return invalid("name", name, ("%d bytes long, at most %d are allowed"):format(
+      #name, M.MAX_NAME))
   end
   for component in (name .. "/"):gmatch("([^/]*)/") do
     local good, why = check_component(component)
@@ -147,8 +149,8 @@ function M.check_digest(digest)
   if not algorithm then
     return invalid("digest", digest, "it must look like sha256:… with 64 hex digits")
   elseif not HEX[algorithm] then
-    return invalid("digest", digest, ("the algorithm %s is not known; sha256 and sha512 are"):format(
-      text.quote(algorithm)))
+    return invalid("digest", digest, ("the algorithm %s is not sha256 or sha512")
+      :format(text.quote(algorithm)))
   elseif #hex ~= HEX[algorithm] then
     return invalid("digest", digest, ("%d characters after the colon, %s has %d"):format(
       #hex, algorithm, HEX[algorithm]))
@@ -161,69 +163,8 @@ function M.check_digest(digest)
   return true
 end
 
--- Eight groups of up to four hex digits; "::" stands for one or more groups of zeros.
-local function is_ipv6(s)
-  local head, tail = s:match("^(.-)::(.*)$")
-  local groups = 0
-  for _, part in ipairs(head and { head, tail } or { s }) do
-    if part ~= "" then
-      for group in (part .. ":"):gmatch("([^:]*):") do
-        if not group:find("^%x%x?%x?%x?$") then
-          return false
-        end
-        groups = groups + 1
-      end
-    end
-  end
-  if head then
-    return groups <= 7
-  end
-  return groups == 8
-end
-
-local function is_domain(s)
-  if #s > 253 then
-    return false
-  end
-  for label in (s .. "."):gmatch("([^.]*)%.") do
-    if #label > 63 or not (label:find("^%w[%w-]*%w$") or label:find("^%w$")) then
-      return false
-    end
-  end
-  return true
-end
-
---- Is it a host, with or without a port: a name, an IPv4 address, an IPv6 one in brackets?
----@param host any
----@return boolean? ok
----@return epoch.Error?
-function M.check_host(host)
-  local ok, err = check_bytes("host", host)
-  if not ok then
-    return nil, err
-  end
-  local name, colon, port = host:match("^(%b[])(:?)(.*)$")
-  if name then
-    if not is_ipv6(name:sub(2, -2)) then
-      return invalid("host", host, "no IPv6 address between the brackets")
-    elseif colon == "" and port ~= "" then
-      return invalid("host", host, "only :PORT may follow the bracket")
-    end
-  else
-    name, colon, port = host:match("^([^:]*)(:?)(.*)$")
-    if not is_domain(name) then
-      return invalid("host", host, "not a host name (an IPv6 address goes in brackets)")
-    end
-  end
-  if colon == ":" then
-    local n = port:find("^[1-9]%d?%d?%d?%d?$") and tonumber(port)
-    if not n or n > 65535 then
-      return invalid("host", host, ("the port %s is not a number from 1 to 65535"):format(
-        text.quote(port)))
-    end
-  end
-  return true
-end
+--- Is it a host, with or without a port? (See epoch.host.)
+M.check_host = hosts.check
 
 local function looks_like_host(component)
   return component == "localhost" or component:find("[.:]") ~= nil
@@ -242,10 +183,10 @@ function M.new(parts)
         .. "registry before it"):format(text.quote(first)))
     end
   else
-    local ok, err = M.check_host(host)
+    local ok, err = hosts.check(host)
     if not ok then
       return nil, err
-    elseif not (looks_like_host(host)) then
+    elseif not looks_like_host(host) then
       return invalid("host", host, "without a dot or a port it reads as a part of the name; "
         .. "add the port")
     end

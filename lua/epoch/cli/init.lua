@@ -1,0 +1,69 @@
+--- The command line: finds the command, runs it, and turns what failed into one sentence,
+-- JSON where it was asked for, and an exit code.
+local errors = require "epoch.errors"
+local output = require "epoch.cli.output"
+local parser = require "epoch.cli.parser"
+local raised = require "epoch.cli.raised"
+
+local M = {}
+
+-- In the order in which help shows them. A command is a table:
+--   name, summary        what it is called; what it does, in half a line
+--   needs_core           false when it works before `make` too
+--   script               true when the words after its first are a script's and not ours
+--   define(command)      adds its arguments and options to argparse's command
+--   run(context, args)   does it; returns nil, err when it failed
+local COMMANDS = {
+  (require "epoch.cli.run"),
+  (require "epoch.cli.version"),
+  (require "epoch.cli.help"), -- in parentheses: 5.4 returns where it was found, too
+}
+
+local function check_core()
+  local ok, why = pcall(require, "epoch.core")
+  if ok then
+    return true
+  elseif not package.loaded["epoch.core"] and tostring(why):find("not found:", 1, true) then
+    return errors.fail("unsupported", ("the core is not built for %s: run make where epoch.lua is")
+      :format(output.lua_name()))
+  end
+  return errors.fail("unsupported", "the core cannot be loaded: " .. tostring(why))
+end
+
+local function execute(argv)
+  local context, err = parser.parse(COMMANDS, argv)
+  if not context then
+    return nil, err
+  elseif context.help then
+    return output.write(context.help)
+  end
+  if context.command.needs_core ~= false then
+    local ok
+    ok, err = check_core()
+    if not ok then
+      return nil, err
+    end
+  end
+  return context.command.run(context, context.args)
+end
+
+--- Runs the program with these words and returns its exit code. Raises nothing.
+---@param argv string[]
+---@return integer
+function M.main(argv)
+  local done, err
+  local ok, trouble = xpcall(function()
+    done, err = execute(argv)
+    if done then
+      done, err = output.flush()
+    end
+  end, raised.handler("internal", "internal error: "))
+  if ok and done then
+    return 0
+  end
+  err = ok and err or trouble
+  output.report(err, parser.peek(COMMANDS, argv))
+  return errors.exit_code(err)
+end
+
+return M

@@ -1,0 +1,160 @@
+--- Words into a command and its options: lua-argparse, with usage errors, help and the
+-- words of scripts handled here (argparse would print and exit on its own).
+local argparse = require "argparse"
+local errors = require "epoch.errors"
+local nearest = require "epoch.nearest"
+local text = require "epoch.text"
+
+local M = {}
+
+-- What every command takes, before or after its name.
+local GLOBAL = {
+  { "--json", "Results and errors as JSON on stdout." },
+  { "-v --verbose", "Say more about what failed." },
+}
+
+local function usage(message, op)
+  return errors.new("usage", message .. ('; "epoch help%s" says more'):format(
+    op and " " .. op or ""), { op = op })
+end
+
+-- Every spelling of the options that hold for a parser. argparse has no public list.
+local function spellings(parser, root)
+  local known = {}
+  for _, options in ipairs { root._options, parser._options } do
+    for _, option in ipairs(options) do
+      for _, alias in ipairs(option._aliases) do
+        known[alias] = true
+      end
+    end
+  end
+  return known
+end
+
+-- argparse says what is wrong in words; ours name the nearest known option.
+local function on_usage_error(root, commands)
+  return function(parser, message)
+    local op = parser ~= root and parser._name or nil
+    local option = message:match("^unknown option '(.-)'")
+    local command = message:match("^unknown command '(.-)'")
+    if option then
+      message = ("unknown option %s%s"):format(text.quote(option),
+        nearest.hint(option, spellings(parser, root)))
+    elseif command then
+      message = ("unknown command %s%s"):format(text.quote(command),
+        nearest.hint(command, commands))
+    elseif message == "a command is required" then
+      message = "no command given"
+    else
+      message = message:gsub("'", '"')
+    end
+    error({ usage = usage(message, op) }, 0)
+  end
+end
+
+-- The help of a parser instead of its result.
+local function add_help(parser)
+  parser:flag("-h --help", "Show this help."):action(function()
+    error({ help = parser:get_help() .. "\n" }, 0)
+  end)
+end
+
+local function by_name(commands)
+  local names = {}
+  for _, command in ipairs(commands) do
+    names[command.name] = command
+  end
+  return names
+end
+
+local function build(commands)
+  local root = argparse("epoch", "Virtual machine snapshots and images in any OCI registry.",
+    "Exit codes: 0 done, 1 failed, 2 not found, 3 not allowed, 4 not what was promised, "
+    .. "64 usage.")
+  root:add_help(false):require_command(true):command_target("command")
+  for _, option in ipairs(GLOBAL) do
+    root:flag(option[1], option[2])
+  end
+  root:flag("--version", "The same as the command version."):action(function()
+    error({ version = true }, 0)
+  end)
+  add_help(root)
+  for _, command in ipairs(commands) do
+    local parser = root:command(command.name, command.summary)
+    parser:add_help(false)
+    parser:epilog('Options of all commands: "epoch help".')
+    command.define(parser)
+    add_help(parser)
+  end
+  root.error = on_usage_error(root, by_name(commands))
+  return root
+end
+
+-- How many of the words are ours: all of them, or those up to a "--" or up to the script,
+-- whose own words follow.
+local function ours(names, argv)
+  local command
+  for i, word in ipairs(argv) do
+    if word == "--" then
+      return i
+    elseif word:sub(1, 1) ~= "-" then
+      if command and command.script then
+        return i
+      end
+      command = command or names[word] or {}
+    end
+  end
+  return #argv
+end
+
+-- With a "--" before the words of a script, so that argparse leaves them alone.
+local function protect(names, argv)
+  local n, out = ours(names, argv), {}
+  for i, word in ipairs(argv) do
+    out[#out + 1] = word
+    if i == n and word ~= "--" then
+      out[#out + 1] = "--"
+    end
+  end
+  return out
+end
+
+--- How errors are to be told, also when the words cannot be parsed.
+---@param commands table[]
+---@param argv string[]
+---@return {json: boolean, verbose: boolean}
+function M.peek(commands, argv)
+  local asked = { json = false, verbose = false }
+  for i = 1, ours(by_name(commands), argv) do
+    local word = argv[i]
+    asked.json = asked.json or word == "--json"
+    asked.verbose = asked.verbose or word == "-v" or word == "--verbose"
+  end
+  return asked
+end
+
+--- What the words ask for: a command and its arguments, or a text of help.
+---@param commands table[]
+---@param argv string[]
+---@return {command: table, args: table, help_of: function}|{help: string}|nil
+---@return epoch.Error?
+function M.parse(commands, argv)
+  local root, names = build(commands), by_name(commands)
+  local function help_of(name)
+    local found, err = M.parse(commands, { name or "--help", name and "--help" })
+    return found and found.help, err
+  end
+  local ok, result = pcall(root.parse, root, protect(names, argv))
+  if ok then
+    return { command = names[result.command], args = result, help_of = help_of }
+  elseif type(result) ~= "table" then
+    error(result, 0)
+  elseif result.version then
+    return { command = names.version, args = M.peek(commands, argv), help_of = help_of }
+  elseif result.help then
+    return { help = result.help }
+  end
+  return nil, result.usage
+end
+
+return M

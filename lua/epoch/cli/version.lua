@@ -1,0 +1,52 @@
+--- epoch version [--json]
+local json = require "epoch.json"
+local output = require "epoch.cli.output"
+local version = require "epoch.version"
+
+local M = {
+  name = "version",
+  summary = "Show the versions of all that is at work.",
+  needs_core = false,
+}
+
+function M.define() end
+
+-- Name and version of the core and of the libraries in it, sorted by name; nil without core.
+local function core_versions()
+  local ok, core = pcall(require, "epoch.core")
+  if not ok then
+    return nil
+  end
+  local list = { { "version", core._VERSION } }
+  local versions = core.versions()
+  local names = {}
+  for name in pairs(versions) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    list[#list + 1] = { name, versions[name] }
+  end
+  return list
+end
+
+function M.run(_, args)
+  local core = core_versions()
+  if args.json then
+    return output.write_json(json.object {
+      { "version", version },
+      { "lua", output.lua_name() },
+      { "core", core and json.object(core) or json.null },
+    })
+  end
+  local lines = { "epoch " .. version, "on " .. output.lua_name() }
+  if not core then
+    lines[#lines + 1] = "without its core (run make)"
+  end
+  for i, entry in ipairs(core or {}) do
+    lines[#lines + 1] = (i == 1 and "core " or entry[1] .. " ") .. entry[2]
+  end
+  return output.write(table.concat(lines, "\n") .. "\n")
+end
+
+return M
