@@ -6,9 +6,10 @@ local source = require("spec.support.source")
 -- Lua modules by ring, the innermost first. A module requires its own ring and inner ones.
 local RANK = {
   -- words every ring uses: errors, texts, numbers, waiting
-  [0] = { "core", "await", "errors", "options", "version", "text", "utf8", "whole", "run.*" },
+  [0] = { "core", "await", "errors", "nearest", "options", "version", "text", "utf8",
+          "whole", "run.*" },
   -- formats, without a connection: what is read and written
-  [1] = { "json", "reference", "media", "manifest", "descriptor", "annotations", "challenge",
+  [1] = { "json", "json_encode", "host", "reference", "media", "manifest", "descriptor", "annotations", "challenge",
           "digest", "sparse", "catalog", "index", "url", "config", "config.*" },
   -- protocols, and the cocoon program
   [2] = { "retry", "auth", "credentials", "transport.*", "client", "client.*", "objectstore",

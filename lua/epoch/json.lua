@@ -26,7 +26,6 @@ M.MAX_DEPTH = 64
 --- JSON's null, in what was decoded and for what is encoded.
 M.null = cjson.null
 
-M.encode = encode.encode
 M.array = encode.array
 M.object = encode.object
 M.empty_array = encode.array {}
@@ -35,6 +34,16 @@ M.empty_object = encode.object {}
 local parser = cjson.new()
 parser.decode_invalid_numbers(false)
 parser.decode_max_depth(M.MAX_DEPTH)
+
+--- Encodes as epoch.json_encode does, json.null as null.
+---@param value any
+---@param indent? integer spaces for each level; all on one line when not given
+---@return string?
+---@return epoch.Error? error of kind "invalid": a text that is not UTF-8
+function M.encode(value, indent)
+  local s, err = encode.encode(value, indent, M.null)
+  return s, err
+end
 
 local function invalid(at, why)
   return errors.fail("invalid", ("JSON, byte %d: %s"):format(at, why))

@@ -5,7 +5,7 @@
 --       { "schemaVersion", 2 },
 --       { "layers", json.array(layers) },
 --       { "annotations", { b = "2", a = "1" } },     -- a plain table: an object, names sorted
---     }, { indent = 2 })
+--     }, 2)
 --
 -- A list is always marked with json.array: a plain table is an object, also when it is
 -- empty. What Lua cannot mean as JSON raises; text that is not UTF-8 came from outside and
@@ -21,11 +21,6 @@ local MAX_DEPTH = 64
 
 local Array = { __name = "epoch.json.array" }
 local Object = { __name = "epoch.json.object" }
-
--- A light userdata NULL is how lua-cjson spells null; tostring is the same on every Lua.
-local function is_null(v)
-  return type(v) == "userdata" and v == require("cjson").null
-end
 
 --- Marks a list. The items are copied, so the caller's table stays as it is and its own.
 ---@param items any[]
@@ -169,28 +164,28 @@ function encode_value(v, state, depth)
     out[#out + 1] = tostring(v)
   elseif t == "table" then
     encode_table(v, state, depth + 1)
-  elseif is_null(v) then
+  elseif state.null ~= nil and v == state.null then
     out[#out + 1] = "null"
   else
     error(("a %s cannot be written as JSON"):format(t), 0)
   end
 end
 
---- The text of a value. No newline at its end.
+--- The text of a value, for json.encode. No newline at its end.
 ---@param value any
----@param opts? {indent?: integer} spaces for each level; all on one line when not given
+---@param indent? integer spaces for each level; all on one line when not given
+---@param null? any what stands for null
 ---@return string?
 ---@return epoch.Error? error of kind "invalid": a text that is not UTF-8
-function M.encode(value, opts)
-  local indent = opts and opts.indent
-  local state = { out = {}, open = {}, indent = indent and (" "):rep(indent) }
+function M.encode(value, indent, null)
+  local state = { out = {}, open = {}, indent = indent and (" "):rep(indent), null = null }
   local ok, err = pcall(encode_value, value, state, 0)
   if ok then
     return table.concat(state.out)
   elseif errors.is(err) then
     return nil, err
   end
-  error(err, 2)
+  error(err, 3) -- the fault of the caller of json.encode
 end
 
 return M

@@ -35,7 +35,7 @@ end
 ---@return true?
 ---@return epoch.Error?
 function M.write_json(value)
-  local s, err = json.encode(value, { indent = 2 })
+  local s, err = json.encode(value, 2)
   if not s then
     return nil, err
   end

@@ -11,13 +11,13 @@ local M = {
 
 function M.define() end
 
--- Name and version of the core and of the libraries in it, sorted by name; nil without core.
+-- The libraries in the core, { name, version } sorted by name; nil without core.
 local function core_versions()
   local ok, core = pcall(require, "epoch.core")
   if not ok then
     return nil
   end
-  local list = { { "version", core._VERSION } }
+  local list = {}
   local versions = core.versions()
   local names = {}
   for name in pairs(versions) do
@@ -43,8 +43,10 @@ function M.run(_, args)
   if not core then
     lines[#lines + 1] = "without its core (run make)"
   end
-  for i, entry in ipairs(core or {}) do
-    lines[#lines + 1] = (i == 1 and "core " or entry[1] .. " ") .. entry[2]
+  for _, entry in ipairs(core or {}) do
+    -- libraries that name themselves in their version are not named twice
+    lines[#lines + 1] = entry[2]:find("lib", 1, true) == 1 and entry[2]
+      or entry[1] .. " " .. entry[2]
   end
   return output.write(table.concat(lines, "\n") .. "\n")
 end
