@@ -43,13 +43,19 @@ if not is_program then
     or require "epoch"
 end
 
-for module, package_name in pairs { cjson = "lua-cjson", argparse = "lua-argparse" } do
-  local ok, why = pcall(require, module)
-  if not ok then
-    stop(package_name .. " cannot be loaded into " .. (jit and jit.version or _VERSION)
-      .. (tostring(why):find("not found:", 1, true) and "" or " (" .. tostring(why) .. ")")
-      .. ": apt-get install " .. package_name)
+-- The module, or one line that says what to do. `absent` is what to do when it is nowhere.
+local function need(module, what, absent)
+  local ok, got = pcall(require, module)
+  if ok then
+    return got
   end
+  local why = tostring(got)
+  local nowhere = why:find("module '" .. module .. "' not found:", 1, true)
+  stop(what .. " cannot be loaded into " .. (jit and jit.version or _VERSION)
+    .. (nowhere and "" or " (" .. why:gsub("%s*\n%s*", " ") .. ")") .. ": " .. absent)
 end
 
-os.exit(require("epoch.cli").main(arg), true)
+need("cjson", "lua-cjson", "apt-get install lua-cjson")
+need("argparse", "lua-argparse", "apt-get install lua-argparse")
+local cli = need("epoch.cli", "the module epoch", "make install, or start epoch.lua in its checkout")
+os.exit(cli.main(arg), true)

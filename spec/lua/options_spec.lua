@@ -52,10 +52,12 @@ describe("options", function()
   it("name the option that was probably meant", function()
     assert.equal('epoch.push: option "tga" is unknown (did you mean "tag"?)', refused({ tga = "x" }))
     assert.equal('epoch.push: option "zzzzzzz" is unknown', refused({ zzzzzzz = 1 }))
-    assert.equal('epoch.push: option "tls.ca_crt" is unknown (did you mean "ca_cert"?)', refused({ tls = { ca_crt = "x" } }))
+    assert.equal('epoch.push: option "tls.ca_crt" is unknown (did you mean "ca_cert"?)',
+      refused({ tls = { ca_crt = "x" } }))
     assert.equal('epoch.push: option "hosts.a.b:1.plain_htp" is unknown (did you mean "plain_http"?)',
       refused({ hosts = { ["a.b:1"] = { plain_htp = true } } }))
-    assert.matches('"progress" must be one of "auto", "bar", "none", not "bra" %(did you mean "bar"', refused({ progress = "bra" }))
+    assert.matches('"progress" must be one of "auto", "bar", "none", not "bra" %(did you mean "bar"',
+      refused({ progress = "bra" }))
     assert.matches("\\n", refused({ ["a\nb"] = 1 }), 1, true)
     assert.matches("options have names, this one is 1", refused({ "x" }))
   end)

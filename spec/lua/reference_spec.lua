@@ -115,7 +115,8 @@ describe("reference.parse", function()
     for b = 0, 255 do
       local c = string.char(b)
       if not c:find("[%w._/:@-]") then
-        for _, s in ipairs({ "de" .. c .. "mo", "demo:v" .. c .. "1", "h" .. c .. ".x/demo", c .. "demo", "demo:v1" .. c }) do
+        for _, s in ipairs({ "de" .. c .. "mo", "demo:v" .. c .. "1",
+                              "h" .. c .. ".x/demo", c .. "demo", "demo:v1" .. c }) do
           assert.is_nil(reference.parse(s), ("byte %d"):format(b))
         end
       end
