@@ -3,4 +3,5 @@ std = "min"
 max_line_length = 120
 exclude_files = { "build" }
 files["epoch.lua"] = { read_globals = { "jit" } }
+files["bench"] = { read_globals = { "jit", "unpack", table = { fields = { "unpack" } } } }
 files["spec"] = { std = "+busted", read_globals = { "jit" } }

@@ -202,7 +202,8 @@ for _, vm in ipairs({ "lua5.4", "luajit", "lua5.1" }) do
             local out, err, code = epoch(("run --json %s/err.lua %s"):format(dir, how))
             assert.equal(want, code)
             assert.equal(("epoch: run %s/err.lua: look: no such thing\n"):format(dir), err)
-            assert.same({ kind = kind, message = "look: no such thing", op = "run " .. dir .. "/err.lua", status = 404 },
+            assert.same({ kind = kind, message = "look: no such thing", status = 404,
+                          op = "run " .. dir .. "/err.lua" },
               json.decode(out).error)
           end
         end

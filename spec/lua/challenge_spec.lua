@@ -30,7 +30,8 @@ describe("challenge.parse", function()
   end)
 
   it("tells a token68 from a parameter", function()
-    assert.same({ { scheme = "negotiate", params = {}, token68 = "YII.~+/==" }, { scheme = "x", params = { a = "b" } } },
+    assert.same({ { scheme = "negotiate", params = {}, token68 = "YII.~+/==" },
+                  { scheme = "x", params = { a = "b" } } },
       challenge.parse("Negotiate YII.~+/==, X a=b"))
     assert.same({ { scheme = "a", params = { b = "c" } } }, challenge.parse("A b=c"))
     assert.same({ { scheme = "a", params = {}, token68 = "b=" } }, challenge.parse("A b="))
