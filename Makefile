@@ -7,6 +7,10 @@ WARN     = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-pro
            -Wvla -Werror=implicit-function-declaration $(WERROR)
 BUILD   ?= build
 
+# `make V=1` shows the commands.
+Q        = $(if $(V),,@echo "  $(1)"; )
+JOBS     = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+
 # Asked for when they are used: in a bare system `make test` installs pkg-config first.
 LIBS     = $(shell pkg-config --libs libcurl libcrypto libarchive libzstd) -lpthread -lm
 LIBS_core   = $(shell pkg-config --libs libcrypto libzstd) -lpthread -lm
@@ -19,12 +23,14 @@ COMPILE  = $(CC) -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden $(WARN) $(CFLA
 # src/base and src/http know no Lua: compiled once for both. The core is three libraries,
 # because libcurl and libarchive are loaded when they are first needed (src/lua/parts.c);
 # what two of them share each has for itself: the core has no state but in its objects.
-PLAIN   := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/base/*.c src/http/*.c))
+SOURCES := $(wildcard src/base/*.c src/http/*.c src/lua/*.c)
+HEADERS := $(wildcard src/*/*.h)
+BINDING := $(filter src/lua/%,$(SOURCES))
+PLAIN   := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(filter-out $(BINDING),$(SOURCES)))
 HTTP    := $(filter $(BUILD)/obj/http/%,$(PLAIN))
 UNWRAP  := $(BUILD)/obj/base/unwrap.o
 BASE    := $(filter-out $(HTTP) $(UNWRAP),$(PLAIN))
 BASE_A  := $(BUILD)/obj/base.a
-BINDING := $(wildcard src/lua/*.c)
 SHARED  := arguments handle host
 PARTS   := core core/http core/unwrap
 CORES   := $(foreach abi,5.4 5.1,$(PARTS:%=$(BUILD)/lua/$(abi)/epoch/%.so))
@@ -38,13 +44,13 @@ $(shell mkdir -p $(BUILD); printf '%s\n' '$(CC) $(CFLAGS) $(LDFLAGS) $(WERROR)' 
 
 $(BUILD)/obj/%.o: src/%.c $(FLAGS)
 	@mkdir -p $(@D)
-	$(COMPILE) -c -o $@ $<
+	$(call Q,CC $@)$(COMPILE) -c -o $@ $<
 
 define abi
 OBJ_$(1) := $$(BINDING:src/%.c=$$(BUILD)/obj/$(1)/%.o)
 $$(BUILD)/obj/$(1)/%.o: src/%.c $$(FLAGS)
 	@mkdir -p $$(@D)
-	$$(COMPILE) $$(INC_$(1)) -c -o $$@ $$<
+	$$(call Q,CC $$@)$$(COMPILE) $$(INC_$(1)) -c -o $$@ $$<
 BIND_$(1) := $$(BUILD)/obj/$(1)/lua
 $$(BUILD)/lua/$(1)/epoch/core.so: \
     $$(filter-out $$(BIND_$(1))/http.o $$(BIND_$(1))/unwrap.o,$$(OBJ_$(1))) $$(BASE)
@@ -54,7 +60,7 @@ $$(BUILD)/lua/$(1)/epoch/core/http.so: $$(patsubst %,$$(BIND_$(1))/%.o,http $$(S
 $$(BUILD)/lua/$(1)/epoch/core/unwrap.so: $$(patsubst %,$$(BIND_$(1))/%.o,unwrap $$(SHARED)) $$(UNWRAP) $$(BASE_A)
 	$$(call link,unwrap)
 endef
-link = @mkdir -p $(@D) && $(CC) -shared $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_$(1))
+link = @mkdir -p $(@D)$(if $(V),,; echo "  LD $@"); $(CC) -shared $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_$(1))
 
 $(BASE_A): $(BASE)
 	@rm -f $@ && $(AR) rcs $@ $^

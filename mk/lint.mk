@@ -4,7 +4,7 @@ LUA_FILES = $(wildcard epoch.lua lua spec examples bench packaging)
 
 lint: all ## luacheck, clang-format, cppcheck, banned calls, writable globals, sizes, rockspec
 	luacheck -q $(LUA_FILES)
-	clang-format --dry-run -Werror $(C_FILES)
+	@echo clang-format; clang-format --dry-run -Werror $(C_FILES)
 	cppcheck -q --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
 	  --suppress=missingIncludeSystem -D_GNU_SOURCE -DLUA_VERSION_NUM=504 -Isrc src
 	sh scripts/check-c.sh
@@ -13,8 +13,8 @@ lint: all ## luacheck, clang-format, cppcheck, banned calls, writable globals, s
 	lua5.4 packaging/rockspec.lua --check
 
 strict: ## build with every warning an error, with gcc and with clang
-	$(MAKE) all BUILD=build/strict-gcc CC=gcc WERROR=-Werror
-	$(MAKE) all BUILD=build/strict-clang CC=clang WERROR=-Werror
+	$(MAKE) --no-print-directory $(JOBS) all BUILD=build/strict-gcc CC=gcc WERROR=-Werror
+	$(MAKE) --no-print-directory $(JOBS) all BUILD=build/strict-clang CC=clang WERROR=-Werror
 
 format: ## lay out all C as .clang-format says
 	clang-format -i $(C_FILES)

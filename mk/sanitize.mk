@@ -10,13 +10,13 @@ ASAN_ENV = LD_PRELOAD=$(call RUNTIME,libasan.so):$(call RUNTIME,libubsan.so):$(C
 TSAN_ENV = TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 
 asan: ## all specs under AddressSanitizer, UBSan and the leak checker
-	$(MAKE) all BUILD=build/asan CFLAGS="$(SAN)=address,undefined -fno-sanitize-recover=undefined"
+	$(MAKE) --no-print-directory $(JOBS) all BUILD=build/asan CFLAGS="$(SAN)=address,undefined -fno-sanitize-recover=undefined"
 	$(CC) -shared -fPIC -o build/asan/unpreload.so spec/support/unpreload.c
 	@EPOCH_BUILD=build/asan EPOCH_ENV='$(ASAN_ENV)' BUSTED_ARGS="$(ARGS)" \
 	  sh scripts/run-specs.sh "$(VMS)" $(SPEC)
 
 tsan: ## the C tests of pool and loop under ThreadSanitizer
-	$(TSAN_ENV) $(MAKE) check-c BUILD=build/tsan CFLAGS="$(SAN)=thread"
+	$(TSAN_ENV) $(MAKE) --no-print-directory $(JOBS) check-c BUILD=build/tsan CFLAGS="$(SAN)=thread"
 
 valgrind: all ## the core's specs under valgrind: lost memory and bad accesses are errors
 	@EPOCH_WRAP='valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect \

@@ -8,14 +8,14 @@ RUN_SPECS    = EPOCH_BUILD=$(BUILD) sh scripts/run-specs.sh
 C_TESTS      = $(patsubst spec/c/%.c,$(BUILD)/spec/c/%,$(wildcard spec/c/*_test.c))
 
 quickstart: ## install what is needed (apt), build, show the module at work
-	$(INSTALL_DEBS) run build
-	$(MAKE) all
+	@$(INSTALL_DEBS) run build
+	@$(MAKE) --no-print-directory $(JOBS) all
 	lua5.4 epoch.lua run examples/first.lua
 
 test: ## install what is needed (apt), build, run all specs on both VMs, clean up
-	$(INSTALL_DEBS) run build test
-	$(MAKE) all
-	$(MAKE) check
+	@$(INSTALL_DEBS) run build test
+	@$(MAKE) --no-print-directory $(JOBS) all
+	@$(MAKE) --no-print-directory check
 
 check: all ## run the specs on both VMs; SPEC=file, ARGS=busted's, VMS='lua5.4 luajit'
 	@BUSTED_ARGS="$(ARGS)" $(RUN_SPECS) "$(VMS)" $(SPEC)
@@ -29,7 +29,7 @@ gchostile: all ## the specs while the collector runs at every turn
 # Programs in C that are tests: each is linked with the whole of src/base and src/http.
 $(BUILD)/spec/c/%: spec/c/%.c $(PLAIN)
 	@mkdir -p $(@D)
-	$(COMPILE) -Isrc -o $@ $< $(PLAIN) $(LDFLAGS) $(LIBS)
+	$(call Q,CC $@)$(COMPILE) -Isrc -o $@ $< $(PLAIN) $(LDFLAGS) $(LIBS)
 
 check-c: $(C_TESTS) ## build and run every spec/c/*_test.c
 	@for t in $(C_TESTS); do echo "== $$t"; $$t || exit 1; done

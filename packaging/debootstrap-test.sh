@@ -65,7 +65,8 @@ for i in "${!commands[@]}"; do
     start=$SECONDS
     # Whatever still runs after the command was started by it and not cleaned up.
     inside "cd /src/epoch && { ${commands[$i]}; } || exit 1
-      left=\$(for p in /proc/[0-9]*; do [ \${p#/proc/} = \$\$ ] || tr '\\0' ' ' <\$p/cmdline; done 2>/dev/null)
+      left=''
+      for p in /proc/[0-9]*; do [ \${p#/proc/} = \$\$ ] || left=\$left\$(tr '\\0' ' ' 2>/dev/null <\$p/cmdline); done
       [ -z \"\$left\" ] || { echo \"still running: \$left\"; exit 1; }
       [ ! -e /usr/sbin/policy-rc.d ] || { echo 'policy-rc.d was left behind'; exit 1; }"
     say "done in $((SECONDS - start)) s"

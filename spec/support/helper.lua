@@ -1,7 +1,7 @@
 --- Runs once before any spec: where modules are found, what holds for every test.
 local env = os.getenv
 
-dofile("spec/support/paths.lua")
+require("spec.support.paths")
 
 -- An instrumented core instead of the one in build/: `make asan` and its like.
 local build = env("EPOCH_BUILD")
