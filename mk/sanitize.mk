@@ -3,24 +3,27 @@ SAN      = -O1 -g -fno-omit-frame-pointer -fsanitize
 RUNTIME  = $(shell $(CC) -print-file-name=$(1))
 SUPP     = $(CURDIR)/spec/support
 
-ASAN_ENV = LD_PRELOAD=$(call RUNTIME,libasan.so):$(call RUNTIME,libubsan.so):$(CURDIR)/build/asan/unpreload.so \
-  ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:strict_string_checks=1 \
+ASAN_ENV = PATH=$(CURDIR)/build/asan/bin:$(PATH) \
+  ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1 \
   LSAN_OPTIONS=suppressions=$(SUPP)/lsan.supp:print_suppressions=0 \
   UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 TSAN_ENV = TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+MEMCHECK = valgrind -q --error-exitcode=99 --leak-check=full --num-callers=30 \
+  --errors-for-leak-kinds=definite,indirect --show-leak-kinds=definite,indirect \
+  --suppressions=$(SUPP)/valgrind.supp
 
 asan: ## all specs under AddressSanitizer, UBSan and the leak checker
-	$(MAKE) --no-print-directory $(JOBS) all BUILD=build/asan CFLAGS="$(SAN)=address,undefined -fno-sanitize-recover=undefined"
-	$(CC) -shared -fPIC -o build/asan/unpreload.so spec/support/unpreload.c
+	@$(MAKE) --no-print-directory $(JOBS) all BUILD=build/asan \
+	  CFLAGS="$(SAN)=address,undefined -fno-sanitize-recover=undefined"
+	@CC="$(CC)" sh scripts/preloaded-vms.sh build/asan \
+	  $(call RUNTIME,libasan.so) $(call RUNTIME,libubsan.so) -- $(VMS)
 	@EPOCH_BUILD=build/asan EPOCH_ENV='$(ASAN_ENV)' BUSTED_ARGS="$(ARGS)" \
 	  sh scripts/run-specs.sh "$(VMS)" $(SPEC)
 
 tsan: ## the C tests of pool and loop under ThreadSanitizer
-	$(TSAN_ENV) $(MAKE) --no-print-directory $(JOBS) check-c BUILD=build/tsan CFLAGS="$(SAN)=thread"
+	@$(TSAN_ENV) $(MAKE) --no-print-directory $(JOBS) check-c BUILD=build/tsan CFLAGS="$(SAN)=thread"
 
 valgrind: all ## the core's specs under valgrind: lost memory and bad accesses are errors
-	@EPOCH_WRAP='valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect \
-	  --show-leak-kinds=definite,indirect --trace-children=no --suppressions=$(SUPP)/valgrind.supp' \
-	  BUSTED_ARGS="$(ARGS)" $(RUN_SPECS) "$(VMS)" $(or $(SPEC),spec/core)
+	@EPOCH_WRAP='$(MEMCHECK)' BUSTED_ARGS="$(ARGS)" $(RUN_SPECS) "$(VMS)" $(or $(SPEC),spec/core)
 
 .PHONY: asan tsan valgrind

@@ -2,9 +2,10 @@
 -- hundred instructions a whole one runs. What the core holds only by a Lua value that is no
 -- longer on a stack is gone by the next line. `make gchostile`, or EPOCH_HOSTILE_GC=1.
 
-local EVERY = tonumber(os.getenv("EPOCH_GC_EVERY")) or 1000
+local is_jit = type(jit) == "table" -- whose whole cycles take several times as long
+local EVERY = tonumber(os.getenv("EPOCH_GC_EVERY")) or (is_jit and 5000 or 1000)
 
-if type(jit) == "table" then
+if is_jit then
   jit.off() -- compiled code runs no hooks
 end
 collectgarbage("setpause", 0)
