@@ -105,6 +105,13 @@ function M.raw(code)
   return M.lua("local sock = assert(ngx.req.socket(true))\n" .. code)
 end
 
+-- Sends a file as the whole answer, head and all.
+local SEND_AS_IS = [[
+  local f = io.open(%q, "rb")
+  local bytes = f:read("*a")
+  f:close()
+  sock:send(bytes)]]
+
 local function modules()
   for _, dir in ipairs(MODULES) do
     if read_file(dir .. "/ngx_http_lua_module.so") then
@@ -185,7 +192,11 @@ local function listeners(opts, certs)
 end
 
 local function locations_text(opts)
-  local lines = {}
+  local lines, i = {}, 0
+  for path in pairs(opts.answers or {}) do
+    i = i + 1
+    lines[i] = ("    location = %s {\n%s\n    }"):format(path, M.raw(SEND_AS_IS:format("${dir}/answers" .. path)))
+  end
   for match, directives in pairs(opts.locations or {}) do
     lines[#lines + 1] = ("    location %s {\n%s\n    }"):format(match, directives)
   end
@@ -194,7 +205,7 @@ end
 
 local function make_files(dir, files)
   for name, content in pairs(files or {}) do
-    local path = dir .. "/www/" .. name
+    local path = dir .. "/" .. name
     if type(content) == "number" then
       assert(run(("head -c %.0f /dev/urandom > %s"):format(content, path)))
     else
@@ -278,10 +289,14 @@ local function launch(self)
   return false
 end
 
-local KNOWN = { locations = true, files = true, tls = true, http2 = true, http = true }
+local KNOWN = { locations = true, files = true, answers = true, tls = true, http2 = true, http = true }
 
 --- Starts a server.
----@param opts { locations: table<string, string>?, files: table<string, string|integer>?, tls: boolean?, http2: boolean?, http: string? }
+--
+-- `locations`: what nginx.conf says inside them, see `lua` and `raw`. `files`: contents, or
+-- sizes of random ones. `answers`: path to the bytes that are sent as they stand, head and
+-- all, before the connection ends. `http`: more lines of nginx.conf; ${dir} is the directory.
+---@param opts { locations: table<string, string>?, files: table<string, string|integer>?, answers: table<string, string>?, tls: boolean?, http2: boolean?, http: string? }
 ---@return table server with url and other_url (the same on another port); with `tls` also
 ---  tls_url, stranger_url (the certificate names another host), client_url (asks for a
 ---  client's certificate), ca and certs
@@ -292,19 +307,24 @@ function M.start(opts)
   local dir = output_of("mktemp -d /tmp/epoch-spec.XXXXXX"):match("^%S+")
   assert(dir, "no temporary directory")
   local self = setmetatable({ dir = dir }, Server)
-  assert(run(("mkdir -p %s/www %s/tmp"):format(dir, dir)))
-  make_files(dir, opts.files)
+  assert(run(("mkdir -p %s/www %s/answers %s/tmp"):format(dir, dir, dir)))
+  make_files(dir .. "/www", opts.files)
+  make_files(dir .. "/answers", opts.answers)
   if opts.tls then
     self.certs = certificates.make(dir)
     self.ca = self.certs.ca
   end
+  local why
   for _ = 1, TRIES do
     configure(self, opts)
     if launch(self) then
       return self
     end
+    why = read_file(dir .. "/start.log") or ""
+    if not why:find("Address already in use", 1, true) then
+      break
+    end
   end
-  local why = (read_file(dir .. "/start.log") or "") .. self:error_log()
   run("rm -rf " .. dir)
   error("nginx does not start:\n" .. why, 2)
 end
