@@ -53,12 +53,22 @@ describe("HTTP and the environment", function()
     return path
   end
 
+  -- What a sanitizer's run needs to start the interpreter at all.
+  local function preloaded()
+    local names = {}
+    for _, name in ipairs { "LD_PRELOAD", "ASAN_OPTIONS", "UBSAN_OPTIONS" } do
+      local value = os.getenv(name)
+      names[#names + 1] = value and ("%s='%s'"):format(name, value)
+    end
+    return table.concat(names, " ")
+  end
+
   -- The body, or "code message", of a request made with these variables alone.
   local function fetch(environment, options)
     local output
     work.in_directory(function(dir)
       work.write_file(dir .. "/child.lua", CHILD:format(package.path, package.cpath, options))
-      local p = io.popen(("env -i %s %s %s/child.lua 2>&1"):format(environment, interpreter(), dir))
+      local p = io.popen(("env -i %s %s %s %s/child.lua 2>&1"):format(preloaded(), environment, interpreter(), dir))
       output = p:read("*a")
       p:close()
     end)
