@@ -103,8 +103,10 @@ describe("HTTP and the environment", function()
   end)
 
   it("does not show a proxy's password when the proxy is of no use", function()
-    for _, proxy in ipairs { "http://user:canary@127.0.0.1:1", "http://user:canary@nowhere.invalid", "ftp://user:canary@h",
-      "http://user:canary@[nonsense" } do
+    for _, proxy in ipairs {
+      "http://user:canary@127.0.0.1:1", "http://user:canary@nowhere.invalid", "ftp://user:canary@h",
+      "http://user:canary@[nonsense",
+    } do
       local output = fetch("http_proxy='" .. proxy .. "'", 'url = "http://upstream.invalid/echo"')
       assert.matches("^%l+ GET http://upstream.invalid/echo: ", output)
       assert.not_matches("canary", output, 1, true)

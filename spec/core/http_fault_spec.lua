@@ -18,7 +18,8 @@ local RAW = {
   ["/bad_chunk"] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nxyz\r\n",
   ["/to_the_end"] = "HTTP/1.1 200 OK\r\n\r\nuntil it ends",
   ["/http_1_0"] = "HTTP/1.0 200 OK\r\n\r\nold",
-  ["/interim"] = "HTTP/1.1 103 Early Hints\r\nLink: early\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: late\r\n\r\nok",
+  ["/interim"] = "HTTP/1.1 103 Early Hints\r\nLink: early\r\n\r\n"
+    .. "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: late\r\n\r\nok",
   ["/switch"] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nx",
   ["/trailer"] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Late: yes\r\n\r\n",
   ["/empty_value"] = "HTTP/1.1 200 OK\r\nX-Empty:\r\nX-Wide: \t a b \t\r\nContent-Length: 0\r\n\r\n",
@@ -174,7 +175,8 @@ describe("a bad answer", function()
   end)
 
   it("may have empty headers and blanks around values", function()
-    assert.same({ { "x-empty", "" }, { "x-wide", "a b" }, { "content-length", "0" } }, assert(fetch("/empty_value")).headers)
+    assert.same({ { "x-empty", "" }, { "x-wide", "a b" }, { "content-length", "0" } },
+      assert(fetch("/empty_value")).headers)
   end)
 
   it("with a length that is none is refused", function()
@@ -227,7 +229,9 @@ describe("a bad answer", function()
   it("waits while nobody reads it, within bounds, and has not stalled", function()
     for _, url in ipairs { s.url, s.tls_url } do
       local before = http.resident()
-      local req = assert(loop:request { url = url .. "/big", ca_file = s.ca, low_speed_time = 0.3, header_timeout = 0.3 })
+      local req = assert(loop:request {
+        url = url .. "/big", ca_file = s.ca, low_speed_time = 0.3, header_timeout = 0.3,
+      })
       assert(http.await(loop, req, "response"))
       http.step(loop, 1)
       assert.is_true(req:received() > 512 * 1024)

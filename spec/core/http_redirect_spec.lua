@@ -6,7 +6,9 @@ local ECHO = [[
   ngx.req.read_body()
   ngx.say(ngx.req.get_method(), " ", ngx.var.request_uri)
   local h = ngx.req.get_headers()
-  for _, name in ipairs { "authorization", "x-secret", "accept", "range", "content-type", "content-length", "user-agent" } do
+  for _, name in ipairs {
+    "authorization", "x-secret", "accept", "range", "content-type", "content-length", "user-agent",
+  } do
     if h[name] then ngx.say(name, ": ", h[name]) end
   end
   ngx.print(ngx.req.get_body_data() or "")

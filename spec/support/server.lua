@@ -291,12 +291,16 @@ end
 
 local KNOWN = { locations = true, files = true, answers = true, tls = true, http2 = true, http = true }
 
+---@class spec.ServerOptions
+---@field locations table<string, string>? what nginx.conf says inside them: see `lua` and `raw`
+---@field files table<string, string|integer>? contents, or sizes of random ones
+---@field answers table<string, string>? by path: sent as they stand, head and all; then the connection ends
+---@field tls boolean?
+---@field http2 boolean?
+---@field http string? more lines of nginx.conf; ${dir} is the directory
+
 --- Starts a server.
---
--- `locations`: what nginx.conf says inside them, see `lua` and `raw`. `files`: contents, or
--- sizes of random ones. `answers`: path to the bytes that are sent as they stand, head and
--- all, before the connection ends. `http`: more lines of nginx.conf; ${dir} is the directory.
----@param opts { locations: table<string, string>?, files: table<string, string|integer>?, answers: table<string, string>?, tls: boolean?, http2: boolean?, http: string? }
+---@param opts spec.ServerOptions
 ---@return table server with url and other_url (the same on another port); with `tls` also
 ---  tls_url, stranger_url (the certificate names another host), client_url (asks for a
 ---  client's certificate), ca and certs

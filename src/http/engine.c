@@ -8,7 +8,6 @@
 #include "http.h"
 #include "request.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 
@@ -23,23 +22,12 @@ enum { CONNECTIONS_MAX = 64 };
 
 /* ---- once for the process ---- */
 
-/* A name lookup that was abandoned lives on in libcurl's own thread, and OpenSSL has
- *things
- ** to do when the process ends: neither may find its code unmapped because a Lua state
- *was
- ** closed and took this module along. */
-static void stay_loaded(void)
-{
-  Dl_info self;
-  if (dladdr((const void *)&stay_loaded, &self) && self.dli_fname)
-    (void)dlopen(self.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
-}
-
+/* Never undone, and the library is never unmapped (its binding pins it): a name lookup that
+** was abandoned lives on in a thread of libcurl's. */
 static pthread_once_t global_once = PTHREAD_ONCE_INIT;
 
 static void global_init(void)
 {
-  stay_loaded();
   (void)curl_global_init(CURL_GLOBAL_DEFAULT); /* curl_multi_init fails after a failure */
 }
 

@@ -19,7 +19,7 @@ static void words_of(const struct ep_request *req, CURLcode rc, char out[WORDS_M
   size_t i;
   if (!from[0] || strchr(from, '@') || strstr(from, "proxy s")) /* …syntax, …scheme */
     from = curl_easy_strerror(rc);
-  for (i = 0; from[i] && i < WORDS_MAX - 1; i++)
+  for (i = 0; i < WORDS_MAX - 1 && from[i]; i++)
     out[i] =
         (unsigned char)from[i] < 0x20 || (unsigned char)from[i] > 0x7e ? '?' : from[i];
   out[i] = 0;

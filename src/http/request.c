@@ -101,7 +101,7 @@ void ep_request_over(struct ep_request *req, CURLcode rc)
     return;
   }
   if (rc == CURLE_OK && req->head.refused)
-    req->head.complete = true; /* a 417 that curl had to leave at that */
+    req->head.complete = true;               /* a 417 that curl had to leave at that */
   if (rc == CURLE_OK && !req->head.complete) /* curl does not mind a lost end of a head */
     ep_request_flaw(req, "truncated", "the answer broke off in its head");
   if (rc == CURLE_OK && !req->failed) {
