@@ -53,12 +53,16 @@ describe("HTTP and the environment", function()
     return path
   end
 
-  -- What a sanitizer's run needs to start the interpreter at all.
+  -- What an instrumented core needs to be loaded at all: as this process was started with,
+  -- whatever it has hidden from its children since.
   local function preloaded()
-    local names = {}
-    for _, name in ipairs { "LD_PRELOAD", "ASAN_OPTIONS", "UBSAN_OPTIONS" } do
-      local value = os.getenv(name)
-      names[#names + 1] = value and ("%s='%s'"):format(name, value)
+    local f = assert(io.open("/proc/self/environ", "rb"))
+    local environment, names = f:read("*a"), {}
+    f:close()
+    for name, value in environment:gmatch("([%u_]+)=(%Z*)") do
+      if name == "LD_PRELOAD" or name == "ASAN_OPTIONS" or name == "LSAN_OPTIONS" or name == "UBSAN_OPTIONS" then
+        names[#names + 1] = ("%s='%s'"):format(name, value)
+      end
     end
     return table.concat(names, " ")
   end
