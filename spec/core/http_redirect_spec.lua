@@ -103,6 +103,12 @@ describe("a redirect", function()
     assert.equal(2, r.redirects)
   end)
 
+  it("leaves it behind for every hop after that", function()
+    local r = assert(fetch(to(to("/echo", 302, s.other_url))))
+    assert.equal("GET /echo\n" .. PUBLIC, r.body)
+    assert.equal(s.other_url .. "/echo", r.url)
+  end)
+
   it("does not show a client certificate elsewhere", function()
     local r = assert(fetch(to(s.client_url .. "/echo", 302, s.tls_url),
       { client_cert = s.certs.client, client_key = s.certs.client_key }))

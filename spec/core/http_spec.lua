@@ -163,13 +163,22 @@ describe("an HTTP request", function()
     assert.equal(s:digest("big"), assert(http.digest(loop, opts)).digest)
   end)
 
-  it("is not held up by another one whose body nobody reads", function()
+  it("is not held up by others whose bodies nobody reads, nor are these taken into memory", function()
     for _, url in ipairs { s.url, s.tls_url } do
-      local held = assert(loop:request { url = url .. "/big", ca_file = s.ca })
-      assert(http.await(loop, held, "response"))
+      local before, held = http.resident(), {}
+      assert(http.fetch(loop, { url = url .. "/small", ca_file = s.ca })) -- a connection to share
+      for i = 1, 3 do
+        held[i] = assert(loop:request { url = url .. "/big", ca_file = s.ca })
+      end
+      for i = 1, 3 do
+        assert(http.await(loop, held[i], "response"))
+      end
       http.step(loop, 0.2)
       assert.equal("hello", assert(http.fetch(loop, { url = url .. "/small", ca_file = s.ca })).body)
-      held:close()
+      assert.is_true(http.resident() - before < 24 * 1024 * 1024)
+      for i = 1, 3 do
+        held[i]:close()
+      end
     end
   end)
 

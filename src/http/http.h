@@ -3,8 +3,9 @@
 ** All requests of a loop share one engine, which the loop keeps (ep_loop_attach) and
 *which
 ** ends with it: connections are kept open and used again, one request at a time on each,
-** HTTP/2 ones too. (A paused HTTP/2 stream holds up its whole connection in libcurl 7.88,
-** and layers that are delivered in order would wait for each other for ever.)
+** HTTP/2 ones too. (Of streams that share a connection, libcurl 7.88 takes up to 32 MiB each
+** into memory when they are paused, or holds up the others: layers that are delivered in
+** order would wait for each other for ever.)
 **
 ** A request starts at once and runs while the loop is stepped. It is over when the
 *response
