@@ -108,12 +108,13 @@ void ep_request_close(struct ep_request *req);
 
 /* ---- addresses ---- */
 
-/* `ref` as seen from `base` (a Location from a request's URL), without its fragment, to
- *be
- ** freed with ep_free. NULL: "invalid" when it is not http(s) or carries a user name. */
-char *ep_http_resolve(const char *base, const char *ref, struct ep_err *err) EP_MUST;
-/* "scheme://host:port" in lower case and with the port filled in; freed with ep_free. */
-char *ep_http_origin(const char *url, struct ep_err *err) EP_MUST;
+/* `ref` as seen from `base` (a Location from a request's URL), without its fragment. Fails
+** with "invalid" when it is not http(s), carries a user name or gets too long. */
+enum ep_status ep_http_resolve(const char *base, const char *ref,
+                               char out[EP_HTTP_URL_MAX + 1], struct ep_err *err) EP_MUST;
+/* "scheme://host:port" in lower case and with the port filled in. */
+enum ep_status ep_http_origin(const char *url, char out[EP_HTTP_URL_MAX + 1],
+                              struct ep_err *err) EP_MUST;
 
 const char *ep_http_version(void); /* "libcurl/7.88.1 OpenSSL/3.0.11 …" */
 

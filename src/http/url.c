@@ -129,26 +129,33 @@ void ep_url_free(struct ep_url *url)
   memset(url, 0, sizeof *url);
 }
 
-char *ep_http_resolve(const char *base, const char *ref, struct ep_err *err)
+static enum ep_status give(struct ep_url *url, const char *text,
+                           char out[EP_HTTP_URL_MAX + 1], struct ep_err *err)
 {
-  struct ep_url url;
-  char *text;
-  if (ep_url_parse(&url, base, ref, err) != EP_OK)
-    return NULL;
-  text = url.text;
-  url.text = NULL;
-  ep_url_free(&url);
-  return text;
+  size_t n = strlen(text);
+  enum ep_status st = EP_OK;
+  if (n <= EP_HTTP_URL_MAX)
+    memcpy(out, text, n + 1);
+  else
+    st = ep_fail(err, "invalid", "the URL exceeds %d bytes", (int)EP_HTTP_URL_MAX);
+  ep_url_free(url);
+  return st;
 }
 
-char *ep_http_origin(const char *text, struct ep_err *err)
+enum ep_status ep_http_resolve(const char *base, const char *ref,
+                               char out[EP_HTTP_URL_MAX + 1], struct ep_err *err)
 {
   struct ep_url url;
-  char *origin;
+  if (ep_url_parse(&url, base, ref, err) != EP_OK)
+    return EP_ERR;
+  return give(&url, url.text, out, err);
+}
+
+enum ep_status ep_http_origin(const char *text, char out[EP_HTTP_URL_MAX + 1],
+                              struct ep_err *err)
+{
+  struct ep_url url;
   if (ep_url_parse(&url, NULL, text, err) != EP_OK)
-    return NULL;
-  origin = url.origin;
-  url.origin = NULL;
-  ep_url_free(&url);
-  return origin;
+    return EP_ERR;
+  return give(&url, url.origin, out, err);
 }

@@ -273,46 +273,51 @@ static int request_received(lua_State *L)
 
 /* ---- addresses ---- */
 
-static bool checked_url(lua_State *L, int arg, const char **url)
+static const char *check_url(lua_State *L, int arg, bool *clean)
 {
-  bool clean = true;
   (void)luaL_checkstring(L, arg);
-  *url = text_at(L, arg, &clean);
-  return clean;
+  return text_at(L, arg, clean);
 }
 
-static int push_text(lua_State *L, char *text, const struct ep_err *err)
+static int push_url(lua_State *L, enum ep_status st, const char *text,
+                    const struct ep_err *err)
 {
-  if (!text)
+  if (st != EP_OK)
     return lep_fail(L, err);
-  /* raising here would lose the text, which is short: Lua is given the copy at once */
   lua_pushstring(L, text);
-  ep_free(text);
   return 1;
 }
 
-static int core_resolve(lua_State *L)
+static int nul_in_url(lua_State *L)
 {
-  const char *base, *ref;
   struct ep_err err;
-  bool clean = checked_url(L, 1, &base);
-  clean = checked_url(L, 2, &ref) && clean;
-  if (!clean) {
-    (void)ep_fail(&err, "invalid", "a NUL byte in a URL");
-    return lep_fail(L, &err);
-  }
-  return push_text(L, ep_http_resolve(base, ref, &err), &err);
+  (void)ep_fail(&err, "invalid", "a NUL byte in a URL");
+  return lep_fail(L, &err);
 }
 
+/* core.resolve(base, ref) -> url | nil, message, "invalid" */
+static int core_resolve(lua_State *L)
+{
+  struct ep_err err;
+  bool clean = true;
+  const char *base = check_url(L, 1, &clean);
+  const char *ref = check_url(L, 2, &clean);
+  char *out = lep_newuserdata(L, EP_HTTP_URL_MAX + 1);
+  if (!clean)
+    return nul_in_url(L);
+  return push_url(L, ep_http_resolve(base, ref, out, &err), out, &err);
+}
+
+/* core.origin(url) -> "scheme://host:port" | nil, message, "invalid" */
 static int core_origin(lua_State *L)
 {
-  const char *url;
   struct ep_err err;
-  if (!checked_url(L, 1, &url)) {
-    (void)ep_fail(&err, "invalid", "a NUL byte in a URL");
-    return lep_fail(L, &err);
-  }
-  return push_text(L, ep_http_origin(url, &err), &err);
+  bool clean = true;
+  const char *url = check_url(L, 1, &clean);
+  char *out = lep_newuserdata(L, EP_HTTP_URL_MAX + 1);
+  if (!clean)
+    return nul_in_url(L);
+  return push_url(L, ep_http_origin(url, out, &err), out, &err);
 }
 
 static const luaL_Reg request_methods[] = {
