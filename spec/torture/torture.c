@@ -147,14 +147,13 @@ static bool run(const char *path, long n, bool all, int port, bool *more)
   lua_pushcfunction(L, luaopen_epoch_core_unwrap);
   lua_setfield(L, -2, "epoch.core.unwrap");
   lua_pop(L, 1);
-  lua_pushinteger(L, port);
-  lua_setglobal(L, "PORT");
   if (luaL_loadfile(L, path) != LUA_OK) {
     fprintf(stderr, "%s\n", lua_tostring(L, -1));
     exit(2);
   }
+  lua_pushinteger(L, port);
   atomic_store(&countdown, n);
-  status = lua_pcall(L, 0, 0, 0);
+  status = lua_pcall(L, 1, 0, 0);
   good = status == LUA_OK || strstr(luaL_tolstring(L, -1, NULL), "memory") != NULL;
   if (!good)
     fprintf(stderr, "%s: allocation %ld%s: %s\n", path, n, all ? " and all after it" : "",

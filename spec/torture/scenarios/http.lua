@@ -1,5 +1,6 @@
 -- A request with a body and headers, the answer through a flow, and one
 -- that is closed half-way.
+local port = ...
 local core = require "epoch.core"
 
 local function wait(loop, object, method)
@@ -12,7 +13,7 @@ local function wait(loop, object, method)
   end
 end
 
-local url = "http://127.0.0.1:" .. PORT .. "/a"
+local url = "http://127.0.0.1:" .. port .. "/a"
 local loop = assert(core.loop { threads = 0 })
 local req = assert(loop:request {
   method = "PUT",
