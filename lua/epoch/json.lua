@@ -53,7 +53,9 @@ local LITERAL = { ["true"] = true, ["false"] = true, ["null"] = true }
 
 -- A number as RFC 8259 has it, of a size that Lua's numbers have; 400 characters write any.
 local function is_number(s)
-  if #s > 400 then
+  if s == "0" or #s < 16 and s:find("^[1-9]%d*$") then
+    return true -- nearly all of them
+  elseif #s > 400 then
     return false
   end
   local rest = s:match("^%-?0(.*)$") or s:match("^%-?[1-9]%d*(.*)$")
