@@ -1,5 +1,5 @@
 #!/bin/sh
-# One concept a file: C files to 400 lines, Lua to 300, scripts to 100.
+# One concept a file: C files to 400 lines, Lua to 300, scripts to 120.
 set -u
 bad=0
 limit() {
@@ -13,5 +13,5 @@ limit() {
 }
 limit 400 src/*/*.c src/*/*.h
 limit 300 $(find lua -name '*.lua') epoch.lua
-limit 100 .ci/* scripts/*.sh packaging/*.sh packaging/*.lua spec/support/*.sh
+limit 120 .ci/* scripts/*.sh packaging/*.sh packaging/*.lua spec/support/*.sh
 exit $bad
