@@ -10,7 +10,7 @@ C_TESTS      = $(patsubst spec/c/%.c,$(BUILD)/spec/c/%,$(wildcard spec/c/*_test.
 quickstart: ## install what is needed (apt), build, show the module at work
 	@$(INSTALL_DEBS) run build
 	@$(MAKE) --no-print-directory $(JOBS) all
-	lua5.4 epoch.lua run examples/first.lua
+	lua5.4 epoch.lua run examples/quickstart.lua
 
 test: ## install what is needed (apt), build, run all specs on both VMs, clean up
 	@$(INSTALL_DEBS) run build test

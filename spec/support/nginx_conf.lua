@@ -56,6 +56,7 @@ ${modules}${user}worker_processes 1;
 pid ${dir}/nginx.pid;
 lock_file ${dir}/nginx.lock;
 error_log ${dir}/error.log notice;
+${main}
 events { worker_connections 512; }
 http {
   log_format spec '$server_port $connection $server_protocol $request_method $request_uri $status';
@@ -142,7 +143,8 @@ function M.text(opts, list, dir)
     blocks[i] = server_block(l.address .. (l.flags or ""), l.extra or "", locations_text(opts))
   end
   local values = {
-    modules = modules(), user = user_line(), http = opts.http or "", servers = table.concat(blocks),
+    modules = modules(), user = user_line(), http = opts.http or "",
+    main = opts.main or "", servers = table.concat(blocks),
     owner = assert(read_file("/proc/self/stat")):match("^%d+"),
   }
   local conf = CONF:gsub("%${(%w+)}", values)

@@ -163,7 +163,7 @@ local function launch(self)
   return false
 end
 
-local KNOWN = { locations = true, files = true, answers = true, tls = true, http2 = true, http = true }
+local KNOWN = { locations = true, files = true, answers = true, tls = true, http2 = true, http = true, main = true }
 
 ---@class spec.ServerOptions
 ---@field locations table<string, string>? what nginx.conf says inside them: see `lua` and `raw`
@@ -171,7 +171,8 @@ local KNOWN = { locations = true, files = true, answers = true, tls = true, http
 ---@field answers table<string, string>? by path: sent as they stand, head and all; then the connection ends
 ---@field tls boolean?
 ---@field http2 boolean?
----@field http string? more lines of nginx.conf; ${dir} is the directory
+---@field http string? more lines of nginx.conf in its http block; ${dir} is the directory
+---@field main string? more lines outside of it
 
 --- Starts a server.
 ---@param opts spec.ServerOptions
