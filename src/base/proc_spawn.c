@@ -126,7 +126,10 @@ static enum ep_status explain(const struct ep_keeper_message *m,
     return ep_fail_errno(err, m->value, "starting %s in the directory %.200s", name,
                          spec->cwd);
   case EP_STEP_EXEC:
-    return ep_fail_errno(err, m->value, "executing %s", name);
+    return ep_fail_errno(err, m->value, "executing %s%s", name,
+                         m->value == ENOENT && access(spec->argv[0], F_OK) == 0
+                             ? ", whose interpreter is missing"
+                             : "");
   default:
     return ep_fail_errno(err, m->value, "starting %s", name);
   }
