@@ -203,6 +203,7 @@ build = {
     ["epoch.nearest"] = "lua/epoch/nearest.lua",
     ["epoch.options"] = "lua/epoch/options.lua",
     ["epoch.reference"] = "lua/epoch/reference.lua",
+    ["epoch.task"] = "lua/epoch/task.lua",
     ["epoch.text"] = "lua/epoch/text.lua",
     ["epoch.utf8"] = "lua/epoch/utf8.lua",
     ["epoch.version"] = "lua/epoch/version.lua",

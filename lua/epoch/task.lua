@@ -1,0 +1,192 @@
+--- One job: a loop, and everything in it that may have to wait.
+--
+-- A task is handed down to whatever does I/O. Its `await` answers what the awaited method
+-- answers, with failures as error objects; it blocks the thread, or lets the other branches
+-- of the same task go on. Branches (`all`) are coroutines over the one loop: several layers
+-- can be on their way at once, and there is still one owner who waits.
+
+local core = require "epoch.core"
+local await = require "epoch.await"
+local errors = require "epoch.errors"
+
+local Task = {}
+Task.__index = Task
+
+local M = {}
+
+---@class epoch.task
+---@field loop userdata
+
+--- A new task with a loop of its own, or on the one given, which stays its owner's.
+---@param options { loop: userdata?, threads: integer?, wait: function? }?
+---@return epoch.task
+function M.new(options)
+  options = options or {}
+  local loop, message, code = options.loop, nil, nil
+  if not loop then
+    loop, message, code = core.loop { threads = options.threads }
+    if not loop then
+      return errors.fail(code, message)
+    end
+  end
+  local wait = options.wait or await.block
+  local self = setmetatable({ loop = loop, own = not options.loop, wait = wait, branches = {} }, Task)
+  -- In a branch, waiting means that the others have their turn.
+  self.ask = await.by(function()
+    if self.branches[coroutine.running() or self] then
+      return coroutine.yield()
+    end
+    return wait(loop)
+  end)
+  return self
+end
+
+-- nil, message, code as nil, error.
+local function result(first, ...)
+  if first == nil then
+    local message, code = ...
+    if code then
+      return errors.fail(code, message)
+    end
+  end
+  return first, ...
+end
+
+--- What `object:method(…)` answers once it can be answered; failures as error objects.
+function Task:await(object, method, ...)
+  return result(self.ask(self.loop, object, method, ...))
+end
+
+--- Moves bytes as loop:flow does: its result | nil, error. `on_progress(bytes)` is told how
+--- far it is, now and then.
+---@param options table
+---@param on_progress fun(bytes: integer)?
+function Task:flow(options, on_progress)
+  local flow, message, code = self.loop:flow(options)
+  if not flow then
+    return errors.fail(code, message)
+  end
+  local watched = on_progress and {
+    result = function(_, ...)
+      on_progress(flow:moved())
+      return flow:result(...)
+    end,
+  } or flow
+  local moved, err = self:await(watched, "result")
+  flow:close()
+  return moved, err
+end
+
+--- Waits.
+---@param seconds number
+function Task:sleep(seconds)
+  local timer = self.loop:timer(seconds)
+  local ok, err = self:await(timer, "wait")
+  timer:close()
+  return ok, err
+end
+
+local function resume(branch, ...)
+  local answer = { coroutine.resume(branch.thread, ...) }
+  if coroutine.status(branch.thread) == "dead" then
+    branch.done = true
+    if not answer[1] then
+      branch.raised = answer[2]
+    else
+      branch.value, branch.err = answer[2], answer[3]
+    end
+  end
+end
+
+-- Takes what a branch that has ended answered out of the running ones.
+local function collect(self, branches, i, results)
+  local branch = branches[i]
+  table.remove(branches, i)
+  self.branches[branch.thread] = nil
+  results[branch.at] = branch.value
+  return branch.raised ~= nil or (branch.value == nil and branch.err ~= nil)
+end
+
+-- Lets every branch that waits ask again; one that is told to give up is told once, so that
+-- it can wait again while it cleans up.
+local function wake(branches, given_up, ...)
+  for _, branch in ipairs(branches) do
+    if not branch.done then
+      if given_up and not branch.told then
+        branch.told = true
+        resume(branch, nil, "given up, because another part failed", "cancelled")
+      else
+        resume(branch, ...)
+      end
+    end
+  end
+end
+
+local function untold(branches)
+  for _, branch in ipairs(branches) do
+    if not branch.told then
+      return true
+    end
+  end
+  return false
+end
+
+-- Waits for the loop; a branch that has branches of its own lets its elders wait.
+local function turn(self)
+  if self.branches[coroutine.running() or self] then
+    return coroutine.yield()
+  end
+  return self.wait(self.loop)
+end
+
+--- Runs functions side by side, at most `limit` at once, and answers an array of what they
+--- answered. When one answers nil, error (or raises), those that run see "cancelled" where
+--- they wait, once; no other is started; and that failure is what `all` answers (or raises).
+---@param functions (fun(): any, table?)[]
+---@param limit integer?
+---@return any[]?
+---@return table? error
+function Task:all(functions, limit)
+  local branches, results, started, failed = {}, {}, 0, nil
+  while true do
+    while not failed and started < #functions and #branches < (limit or #functions) do
+      started = started + 1
+      local branch = { thread = coroutine.create(functions[started]), at = started }
+      self.branches[branch.thread] = true
+      branches[#branches + 1] = branch
+      resume(branch)
+    end
+    local ended = false
+    for i = #branches, 1, -1 do
+      local branch = branches[i]
+      if branch.done then
+        ended = true
+        if collect(self, branches, i, results) and not failed then
+          failed = branch
+        end
+      end
+    end
+    if #branches == 0 and (failed or started == #functions) then
+      break
+    elseif failed and untold(branches) then
+      wake(branches, true, true)
+    elseif not ended then
+      wake(branches, failed, turn(self))
+    end
+  end
+  if not failed then
+    return results
+  elseif failed.raised ~= nil then
+    error(failed.raised, 0)
+  end
+  return nil, failed.err
+end
+
+--- Ends the loop, if it is the task's own, and with it what still runs in it.
+function Task:close()
+  if self.own then
+    self.loop:close()
+  end
+end
+
+return M

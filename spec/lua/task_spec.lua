@@ -1,0 +1,132 @@
+local core = require "epoch.core"
+local errors = require "epoch.errors"
+local tasks = require "epoch.task"
+
+local function with_task(use)
+  local task = assert(tasks.new())
+  local ok, err = pcall(use, task)
+  task:close()
+  if not ok then
+    error(err, 0)
+  end
+end
+
+describe("a task", function()
+  it("answers failures as error objects", function()
+    with_task(function(task)
+      local moved, err = task:flow { source = core.bytes("abc"), size = 2, what = "layer x" }
+      assert.is_nil(moved)
+      assert.is_true(errors.is(err))
+      assert.equal("size_mismatch", err.kind)
+      assert.matches("layer x is longer", tostring(err))
+    end)
+  end)
+
+  it("moves bytes and tells how far it is", function()
+    with_task(function(task)
+      local seen = 0
+      local moved = assert(task:flow({ source = core.bytes(("x"):rep(3000000)), hash = true },
+                                     function(bytes) seen = math.max(seen, bytes) end))
+      assert.equal(3000000, moved.size)
+      assert.equal(3000000, seen)
+    end)
+  end)
+
+  it("runs branches side by side, in the order of their answers", function()
+    with_task(function(task)
+      local began, order, functions = core.now(), {}, {}
+      for i, seconds in ipairs { 0.09, 0.06, 0.03 } do
+        functions[i] = function()
+          assert(task:sleep(seconds))
+          order[#order + 1] = i
+          return i * 10
+        end
+      end
+      assert.same({ 10, 20, 30 }, task:all(functions))
+      assert.same({ 3, 2, 1 }, order)
+      assert.is_true(core.now() - began < 0.17)
+    end)
+  end)
+
+  it("runs no more at once than it may", function()
+    with_task(function(task)
+      local now, most, functions = 0, 0, {}
+      for i = 1, 6 do
+        functions[i] = function()
+          now = now + 1
+          most = math.max(most, now)
+          assert(task:sleep(0.01))
+          now = now - 1
+          return true
+        end
+      end
+      assert.equal(6, #task:all(functions, 2))
+      assert.equal(2, most)
+    end)
+  end)
+
+  it("needs no branch that waits", function()
+    with_task(function(task)
+      assert.same({ 1, 2 }, task:all { function() return 1 end, function() return 2 end })
+      assert.same({}, task:all {})
+    end)
+  end)
+
+  it("gives the others up when one fails, and lets them clean up", function()
+    with_task(function(task)
+      local cleaned
+      local results, err = task:all {
+        function()
+          local ok, why = task:sleep(10)
+          assert(task:sleep(0.01) or true)
+          cleaned = why and why.kind
+          return ok, why
+        end,
+        function()
+          assert(task:sleep(0.01))
+          return errors.fail("digest_mismatch", "layer y is not what was promised")
+        end,
+        function() return 3 end,
+      }
+      assert.is_nil(results)
+      assert.equal("digest_mismatch", err.kind)
+      assert.equal("cancelled", cleaned)
+    end)
+  end)
+
+  it("raises what a branch raised", function()
+    with_task(function(task)
+      assert.has_error(function()
+        task:all { function() error("a mistake", 0) end, function() return task:sleep(10) end }
+      end, "a mistake")
+    end)
+  end)
+
+  it("tells every branch that the loop was cancelled", function()
+    with_task(function(task)
+      local results, err = task:all {
+        function() return task:sleep(10) end,
+        function()
+          task:sleep(0.01)
+          task.loop:cancel("SIGINT")
+          return task:sleep(10)
+        end,
+      }
+      assert.is_nil(results)
+      assert.equal("cancelled", err.kind)
+    end)
+  end)
+
+  it("works inside another", function()
+    with_task(function(task)
+      local answers = assert(task:all {
+        function()
+          return assert(task:all { function() return task:sleep(0.01) and 1 end,
+                                   function() return task:sleep(0.02) and 2 end })
+        end,
+        function() return task:sleep(0.03) and 3 end,
+      })
+      assert.same({ { 1, 2 }, 3 }, answers)
+    end)
+  end)
+end)
