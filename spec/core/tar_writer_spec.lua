@@ -293,7 +293,7 @@ describe("an entry's body", function()
 
   it("is filled by a flow", function()
     work.with_loop({}, function(loop)
-      local data = work.noise(3 * MIB + 1)
+      local data = work.noise(4097):rep(800)
       local source, sink = core.pipe()
       local writer = core.tar_writer(sink)
       local body = writer:entry { name = "f", mode = 416, size = #data }
