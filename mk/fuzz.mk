@@ -1,6 +1,6 @@
 # Fuzzing with libFuzzer: every spec/fuzz/fuzz_NAME.c is a target, its seeds are in
 # spec/fuzz/corpus/NAME. What is found new goes to build/fuzz, crashes too. A target that
-# needs more says so with FUZZ_CFLAGS_NAME, FUZZ_LIBS_NAME or FUZZ_ARGS_NAME.
+# needs more says so with FUZZ_CFLAGS_NAME or FUZZ_LIBS_NAME.
 #   make fuzz FUZZ_SECONDS=600 FUZZERS=tar
 FUZZ_CC      ?= clang
 FUZZ_SECONDS ?= 20

@@ -139,6 +139,8 @@ describe("the tar writer", function()
         if work.output("command -v " .. r[1]) then
           tried = tried + 1
           assert.equal(3, tonumber(work.output(r[2]:format(dir .. "/a.tar"))), r[1])
+        else
+          io.stderr:write("\nnot on this machine, so not asked to read a tar: " .. r[1] .. "\n")
         end
       end
     end)

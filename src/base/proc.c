@@ -28,10 +28,9 @@ void ep_process_kill(const struct ep_process *p)
     (void)syscall(SYS_pidfd_send_signal, p->child_fd, SIGKILL, NULL, 0);
 }
 
-/* The keeper is gone and the child was not seen to end. The kernel has sent it SIGKILL,
- *as
- ** ep_child_run asked for; here the rest of the group gets it, while the child holds the
- ** group's number: not reaped, says its pidfd. */
+/* The keeper is gone and the child was not seen to end. The kernel has sent it
+** SIGKILL, as ep_child_run asked for; here the rest of the group gets it, while the
+** child holds the group's number: not reaped, says its pidfd. */
 static void kill_lost(struct ep_process *p)
 {
   p->lost = true;
@@ -81,8 +80,7 @@ static void close_stdin(struct ep_process *p)
 }
 
 /* It has exited, or is about to: nobody but this process can reap it. stdin is closed
- *last,
- ** when what read from it is dead. */
+** last, when what read from it is dead. */
 static void bury_keeper(struct ep_process *p)
 {
   siginfo_t si;

@@ -1,14 +1,12 @@
 /* Child processes: started, fed, read, waited for, and ended in a way that the child
- *cannot
- ** take for a clean end of its input.
- **
- ** Between this process and the child stands a keeper, a small fork of this process. It
- *is
- ** the child's parent, so the exit status arrives whatever the host does with SIGCHLD. It
- ** holds a copy of the write end of the child's stdin, so the child sees no end of input
- ** before somebody said that this is one; if the host dies, the keeper ends the child's
- ** process group while that copy is still open.
- */
+** cannot take for a clean end of its input.
+**
+** Between this process and the child stands a keeper, a small fork of this process. It is
+** the child's parent, so the exit status arrives whatever the host does with SIGCHLD. It
+** holds a copy of the write end of the child's stdin, so the child sees no end of input
+** before somebody said that this is one; if the host dies, the keeper ends the child's
+** process group while that copy is still open.
+*/
 #ifndef EP_PROC_H
 #define EP_PROC_H
 
@@ -45,15 +43,13 @@ struct ep_process *ep_process_spawn(struct ep_loop *loop,
 
 pid_t ep_process_pid(const struct ep_process *p);
 
-/* The write end of the child's stdin, an owned reference; *sink is NULL when stdin is no
- *pipe
- ** or was taken before. Its `finish` gives the child a clean end of input; its `close`
- *does
- ** not: the pipe stays open until the child has ended. */
+/* The write end of the child's stdin, an owned reference; *sink is NULL when stdin is
+** no pipe or was taken before. Its `finish` gives the child a clean end of input; its
+** `close` does not: the pipe stays open until the child has ended. */
 enum ep_status ep_process_take_stdin(struct ep_process *p, struct ep_sink **sink,
                                      struct ep_err *err) EP_MUST;
 /* The read end of the child's stdout, or NULL, the same way. Lives on without the
- * process. */
+** process. */
 struct ep_source *ep_process_take_stdout(struct ep_process *p) EP_MUST;
 
 struct ep_process_exit {
@@ -62,8 +58,7 @@ struct ep_process_exit {
 };
 
 /* EP_AGAIN until the child has ended and what it wrote to stderr has been read; then
- *EP_OK
- ** as often as asked. EP_ERR with code "process" when the status is lost. */
+** EP_OK as often as asked. EP_ERR with code "process" when the status is lost. */
 enum ep_status ep_process_wait(struct ep_process *p, struct ep_process_exit *end,
                                struct ep_err *err) EP_MUST;
 /* The last bytes that came from stderr. */
@@ -81,10 +76,9 @@ struct ep_process_stop {
 };
 
 /* Ends the child: SIGTERM to the group; then, unless `hold`, the tail and the end of
- *stdin;
- ** SIGKILL to the group, stdin still open if `hold`, when the grace is over. Idempotent,
- *and
- ** nothing to do when the child has ended. ep_process_wait tells the result. */
+** stdin; SIGKILL to the group, stdin still open if `hold`, when the grace is over.
+** Idempotent, and nothing to do when the child has ended. ep_process_wait tells the
+** result. */
 enum ep_status ep_process_stop(struct ep_process *p, const struct ep_process_stop *how,
                                struct ep_err *err) EP_MUST;
 

@@ -12,8 +12,8 @@
 void ep_child_default_signals(void)
 {
   /* The kernel's own structure, all zero: SIG_DFL, no flags, empty mask. sigaction()
-   *would
-   ** refuse the two signals below SIGRTMIN, which an odd parent may have left ignored. */
+  ** would refuse the two signals below SIGRTMIN, which an odd parent may have left
+  ** ignored. */
   static const unsigned long dfl[16] = {0};
   int sig;
   for (sig = 1; sig < NSIG; sig++)

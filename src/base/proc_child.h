@@ -13,8 +13,7 @@ void ep_child_default_signals(void);
 void ep_child_keep_only(const int *fds, size_t n);
 
 /* Becomes the program of the plan, or reports a message with EP_KEEPER_FAILED into
- *`gate`,
- ** which a successful exec closes. */
+** `gate`, which a successful exec closes. */
 _Noreturn void ep_child_run(const struct ep_keeper_plan *plan, pid_t keeper, int gate);
 
 #pragma GCC visibility pop

@@ -1,7 +1,6 @@
 /* A process's inside, shared by the files that each do one thing with it: proc_spawn.c
-** (birth), proc.c (what the keeper says, waiting, closing), proc_stdin.c, proc_stderr.c
-*and
-** proc_stop.c (the ways of ending it). */
+** (birth), proc.c (what the keeper says, waiting, closing), proc_stdin.c,
+** proc_stderr.c and proc_stop.c (the ways of ending it). */
 #ifndef EP_PROC_IMPL_H
 #define EP_PROC_IMPL_H
 

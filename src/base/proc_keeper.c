@@ -1,12 +1,10 @@
 /* The keeper: the child's parent while it lives, and what outlives the host for as long
- *as
- ** it takes to end the child. Only async-signal-safe calls in here.
- **
- ** It is a subreaper: descendants whose parents have ended become its children. So it
- *knows
- ** whether anything of the group is left after the child, and a group that one of its
- ** unreaped children belongs to cannot have its number given to strangers.
- */
+** as it takes to end the child. Only async-signal-safe calls in here.
+**
+** It is a subreaper: descendants whose parents have ended become its children. So it
+** knows whether anything of the group is left after the child, and a group that one of
+** its unreaped children belongs to cannot have its number given to strangers.
+*/
 #include "proc_keeper.h"
 
 #include "proc_child.h"

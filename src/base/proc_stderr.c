@@ -1,7 +1,6 @@
-/* A child's stderr: its last bytes are kept, all of it is passed on. Neither side is ever
-** waited for, and when the child has ended only what it left in the pipe counts:
-*something
-** it started may hold the pipe for ever. */
+/* A child's stderr: its last bytes are kept, all of it is passed on. Neither side is
+** ever waited for, and when the child has ended only what it left in the pipe counts:
+** something it started may hold the pipe for ever. */
 #include "proc_impl.h"
 
 #include <errno.h>

@@ -78,9 +78,8 @@ enum ep_status ep_tar_name_check(const char *name, size_t n, struct ep_err *err)
   return EP_OK;
 }
 
-/* A crit-bit tree: each fork names the first bit in which its two sides differ. A child
- *is
- ** the index of a fork, or with LEAF set the place of a name in the text. */
+/* A crit-bit tree: each fork names the first bit in which its two sides differ. A
+** child is the index of a fork, or with LEAF set the place of a name in the text. */
 #define LEAF 0x80000000u
 
 struct ep_tar_fork {

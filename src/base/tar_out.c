@@ -213,9 +213,8 @@ enum ep_status ep_tar_out_entry(struct ep_tar_out *t, const struct ep_tar_entry 
 
 /* ---- spoiling ---- */
 
-/* A block that no reader takes for a header or for an end: not zero, and without a digit
- *in
- ** its checksum. */
+/* A block that no reader takes for a header or for an end: not zero, and without a
+** digit in its checksum. */
 static size_t spoiled_block(unsigned char *out)
 {
   memset(out, 1, EP_TAR_BLOCK);
@@ -230,10 +229,9 @@ size_t ep_tar_poison_data(unsigned char out[EP_TAR_POISON_MAX], int64_t left, si
   return pad + spoiled_block(out + pad);
 }
 
-/* The rest of a block of which some bytes are out, with its last byte changed by one: its
-** checksum cannot be right, whether bytes are summed with or without a sign. The last
-*byte
-** of every block made here is zero and no part of the checksum. */
+/* The rest of a block of which some bytes are out, with its last byte changed by one:
+** its checksum cannot be right, whether bytes are summed with or without a sign. The
+** last byte of every block made here is zero and no part of the checksum. */
 static size_t spoiled_rest(unsigned char *out, const unsigned char *block, size_t at)
 {
   size_t n = EP_TAR_BLOCK - at;

@@ -1,5 +1,5 @@
 /* PAX records: "LEN key=value\n", strictly read and written, and those that describe
- * holes. */
+** holes. */
 #include "tar.h"
 #include "sparse.h"
 

@@ -1,8 +1,7 @@
 /* curl's multi handle on an ep_loop. libcurl says which descriptors and which time it
- *waits
- ** for; the loop calls back into libcurl when they come; what is over is handed to its
- ** request. Nothing here, and nothing that libcurl calls, can reach Lua.
- */
+** waits for; the loop calls back into libcurl when they come; what is over is handed to
+** its request. Nothing here, and nothing that libcurl calls, can reach Lua.
+*/
 #include "engine.h"
 
 #include "http.h"

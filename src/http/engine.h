@@ -29,8 +29,7 @@ struct ep_http {
 struct ep_http *ep_http_of(struct ep_loop *loop, struct ep_err *err) EP_MUST;
 
 /* These may read and write sockets and call the transfer's callbacks, so none may be
- *called
- ** from within curl. */
+** called from within curl. */
 enum ep_status ep_http_add(struct ep_http *http, CURL *easy, struct ep_err *err) EP_MUST;
 void ep_http_remove(struct ep_http *http, CURL *easy);
 CURLcode ep_http_resume(CURL *easy, int still_paused) EP_MUST;

@@ -3,8 +3,7 @@
 ** The codes tell a caller whether trying again makes sense: "unavailable", "timeout" and
 ** "truncated" are worth it, "tls", "invalid" and the others are not. curl's own words say
 ** more than its number, but they may quote a proxy's address with its password, and parts
-*of
-** them come from the peer: such words are not passed on.
+** of them come from the peer: such words are not passed on.
 */
 #include "request.h"
 

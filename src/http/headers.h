@@ -19,8 +19,7 @@ const char *ep_headers_get(const struct ep_headers *h, const char *name);
 void ep_headers_clear(struct ep_headers *h);
 
 /* What may be sent: a token as the name and no control character in the value, and no
- *name
- ** that the engine decides itself. "invalid" with the reason. */
+** name that the engine decides itself. "invalid" with the reason. */
 enum ep_status ep_headers_check(const struct ep_http_header *h, bool any_encoding,
                                 struct ep_err *err) EP_MUST;
 bool ep_token_valid(const char *s);

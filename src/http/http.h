@@ -1,17 +1,15 @@
 /* HTTP requests on a loop. This is the whole public face: no curl type in it.
 **
 ** All requests of a loop share one engine, which the loop keeps (ep_loop_attach) and
-*which
-** ends with it: connections are kept open and used again, one request at a time on each,
-** HTTP/2 ones too. (Of streams that share a connection, libcurl 7.88 takes up to 32 MiB each
-** into memory when they are paused, or holds up the others: layers that are delivered in
-** order would wait for each other for ever.)
+** which ends with it: connections are kept open and used again, one request at a time on
+** each, HTTP/2 ones too. (Of streams that share a connection, libcurl 7.88 takes up to 32
+** MiB each into memory when they are paused, or holds up the others: layers that are
+** delivered in order would wait for each other for ever.)
 **
 ** A request starts at once and runs while the loop is stepped. It is over when the
-*response
-** and its body have arrived, when it failed, or when it was closed. There is no limit on
-** its whole time; there are limits on connecting, on waiting for the answer, and on how
-** slowly bytes may move while nobody here holds them up.
+** response and its body have arrived, when it failed, or when it was closed. There is no
+** limit on its whole time; there are limits on connecting, on waiting for the answer, and
+** on how slowly bytes may move while nobody here holds them up.
 */
 #ifndef EP_HTTP_H
 #define EP_HTTP_H
@@ -101,9 +99,8 @@ bool ep_request_body_taken(const struct ep_request *req);
 int64_t ep_request_sent(const struct ep_request *req);     /* of the request's body */
 int64_t ep_request_received(const struct ep_request *req); /* of the answer's body */
 
-/* Abandons what still runs and frees the bytes received; idempotent. A connection whose
- *answer was
- ** complete stays open for the next request. */
+/* Abandons what still runs and frees the bytes received; idempotent. A connection
+** whose answer was complete stays open for the next request. */
 void ep_request_close(struct ep_request *req);
 
 /* ---- addresses ---- */

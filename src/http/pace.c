@@ -1,12 +1,9 @@
 /* How long is too long: not the whole transfer, but silence and trickling.
 **
 ** Every tick counts the bytes that moved since the last one into the current slice of
-*time.
-** A tick in which we held the transfer up (nobody read the body, the source had nothing)
-*is
-** left out. When the slices cover the whole time and their bytes are too few, the peer
-*has
-** stalled.
+** time. A tick in which we held the transfer up (nobody read the body, the source had
+** nothing) is left out. When the slices cover the whole time and their bytes are too few,
+** the peer has stalled.
 */
 #include "request.h"
 

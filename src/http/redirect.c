@@ -1,11 +1,9 @@
 /* Redirects, followed by hand under one rule.
 **
 ** What was meant for one origin (scheme, host and port) stays there: once a redirect
-*leads
-** to another one, the credential and every header that is not on the short list of
+** leads to another one, the credential and every header that is not on the short list of
 ** ep_headers_public are left behind, and they do not come back with a later hop. Never
-*from
-** https to http, never with a user name, and a method that changes something is only
+** from https to http, never with a user name, and a method that changes something is only
 ** repeated when the server says that it stays the same (307, 308).
 */
 #include "request.h"

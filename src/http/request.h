@@ -1,15 +1,11 @@
 /* A request from the inside: what its parts (transfer, head, body, upload, pace,
- *redirect)
- ** share.
- **
- ** One request is one or more hops: each hop is one curl transfer, set up anew, so that
- *what
- ** one server was told is not told to the next by accident. The callbacks of a transfer
- *only
- ** move bytes, set flags and mark tasks ready. A failure that a callback finds is kept
- *with
- ** ep_request_flaw and wins over what curl then reports.
- */
+** redirect) share.
+**
+** One request is one or more hops: each hop is one curl transfer, set up anew, so that
+** what one server was told is not told to the next by accident. The callbacks of a
+** transfer only move bytes, set flags and mark tasks ready. A failure that a callback
+** finds is kept with ep_request_flaw and wins over what curl then reports.
+*/
 #ifndef EP_HTTP_REQUEST_H
 #define EP_HTTP_REQUEST_H
 

@@ -111,8 +111,7 @@ static void join_pair(lua_State *L, int t)
 }
 
 /* NULL when the caller's environment is to be used. Leaves three values: the option, a
- *table
- ** that keeps the strings, and the vector. */
+** table that keeps the strings, and the vector. */
 static char **check_env(lua_State *L, int t)
 {
   size_t n = 0, i;
