@@ -22,12 +22,13 @@ local M = {}
 ---@return epoch.task
 function M.new(options)
   options = options or {}
-  local loop, message, code = options.loop, nil, nil
+  local loop = options.loop
   if not loop then
-    loop, message, code = core.loop { threads = options.threads }
-    if not loop then
+    local made, message, code = core.loop { threads = options.threads }
+    if not made then
       return errors.fail(code, message)
     end
+    loop = made
   end
   local wait = options.wait or await.block
   local self = setmetatable({ loop = loop, own = not options.loop, wait = wait, branches = {} }, Task)
