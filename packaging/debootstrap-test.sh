@@ -24,17 +24,17 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 say() { printf '== %s\n' "$*"; }
 
-# The mirror and the transport settings are this machine's; the suite is bookworm.
+# The mirror (where there is none: debootstrap's own) and the transport settings are this
+# machine's; the suite is bookworm.
 mirror=${CHROOT_MIRROR:-$(apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(CODENAME)' 'Created-By: Packages' |
   awk '$2 == "Debian" && $3 == "bookworm" { print $1; exit }')}
-mirror=${mirror:-http://deb.debian.org/debian}
 mkdir "$root"
 start=$SECONDS
 if [ -n "${CHROOT_CACHE:-}" ] && [ -s "$CHROOT_CACHE" ]; then
   tar -xpf "$CHROOT_CACHE" -C "$root"
   say "bare Debian 12 from $CHROOT_CACHE: $((SECONDS - start)) s"
 else
-  debootstrap --variant=minbase bookworm "$root" "$mirror" >"$work/log" 2>&1 || { tail "$work/log" >&2; exit 1; }
+  debootstrap --variant=minbase bookworm "$root" $mirror >"$work/log" 2>&1 || { tail "$work/log" >&2; exit 1; }
   say "bare Debian 12 by debootstrap: $((SECONDS - start)) s"
   [ -z "${CHROOT_CACHE:-}" ] || { tar -cpf "$CHROOT_CACHE.new" -C "$root" . && mv "$CHROOT_CACHE.new" "$CHROOT_CACHE"; }
 fi
