@@ -6,13 +6,6 @@ local work = require "spec.support.work"
 
 local LUAS = { "lua5.4", "luajit", "lua5.1" }
 
-local function here()
-  local pipe = assert(io.popen("pwd"))
-  local dir = pipe:read("*l")
-  pipe:close()
-  return dir
-end
-
 local function run(dir, command)
   local pipe = assert(io.popen(("cd '%s' && %s 2>&1; echo \"exit $?\""):format(dir, command)))
   local out = pipe:read("*a")
@@ -43,7 +36,7 @@ describe("examples/first.lua", function()
     it("hashes, tars and downloads under " .. lua, function()
       work.in_directory(function(dir)
         local page = ("<p>hello</p>\n"):rep(20000)
-        local program = ("%s '%s/epoch.lua' run '%s/examples/first.lua' "):format(lua, here(), here())
+        local program = ("%s '%s/epoch.lua' run '%s/examples/first.lua' "):format(lua, work.here(), work.here())
         assert.equal(core.digest(page) .. "\ttrue\nexit 0\n", run(dir, program .. web.url .. "/page.html"))
         local reader = core.tar_reader(core.file(dir .. "/page.tar"))
         local entry = assert(reader:next())
@@ -64,7 +57,7 @@ end)
 describe("examples/quickstart.lua", function()
   for _, lua in ipairs(LUAS) do
     it("comes to its end under " .. lua, function()
-      local out = run("/", ("%s '%s/epoch.lua' run '%s/examples/quickstart.lua'"):format(lua, here(), here()))
+      local out = run("/", ("%s '%s/epoch.lua' run '%s/examples/quickstart.lua'"):format(lua, work.here(), work.here()))
       assert.equal(3, select(2, out:gsub("verified ", "")))
       assert.matches("exit 0\n$", out)
     end)

@@ -6,18 +6,11 @@ local server = require "spec.support.server"
 local http = require "spec.support.http"
 local work = require "spec.support.work"
 
-local function here()
-  local pipe = assert(io.popen("pwd"))
-  local dir = pipe:read("*l")
-  pipe:close()
-  return dir
-end
-
 -- What a gateway would put into init_by_lua; build directories are found as epoch.lua does.
 local PATHS = ([[
   package.path = "%s/lua/?.lua;" .. package.path
   package.cpath = "%s/%s/lua/5.1/?.so;" .. package.cpath
-]]):format(here(), here(), os.getenv("EPOCH_BUILD") or "build")
+]]):format(work.here(), work.here(), os.getenv("EPOCH_BUILD") or "build")
 
 local JOB = PATHS .. [[
   local core = require "epoch.core"

@@ -73,6 +73,11 @@ function M.assert_same_bytes(expected, got)
   end
 end
 
+--- The directory of this checkout, which is where specs run.
+function M.here()
+  return M.output("pwd")
+end
+
 --- Bytes that do not repeat soon and are the same in every run.
 function M.noise(n)
   local out, x = {}, 12345

@@ -53,10 +53,8 @@ static int flow_result(lua_State *L)
   struct ep_flow_result result;
   struct ep_err err;
   enum ep_status st = ep_flow_result(flow, &result, &err);
-  if (st == EP_AGAIN)
-    return lep_again(L);
   if (st != EP_OK)
-    return lep_fail(L, &err);
+    return lep_not_ok(L, st, &err);
   lua_createtable(L, 0, 3);
   lep_pushsize(L, result.size);
   lua_setfield(L, -2, "size");

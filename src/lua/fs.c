@@ -3,14 +3,6 @@
 
 #include "../base/file.h"
 
-static int truth(lua_State *L, enum ep_status st, const struct ep_err *err)
-{
-  if (st != EP_OK)
-    return lep_fail(L, err);
-  lua_pushboolean(L, 1);
-  return 1;
-}
-
 /* core.mkdir(path[, mode]): with its parents; one that is there is fine */
 static int core_mkdir(lua_State *L)
 {
@@ -19,27 +11,27 @@ static int core_mkdir(lua_State *L)
   struct ep_err err;
   if (mode > 0777)
     luaL_argerror(L, 2, "permission bits expected");
-  return truth(L, ep_fs_mkdir(path, (unsigned)mode, &err), &err);
+  return lep_done(L, ep_fs_mkdir(path, (unsigned)mode, &err), &err);
 }
 
 static int core_unlink(lua_State *L)
 {
   struct ep_err err;
-  return truth(L, ep_fs_unlink(lep_checkpath(L, 1), &err), &err);
+  return lep_done(L, ep_fs_unlink(lep_checkpath(L, 1), &err), &err);
 }
 
 static int core_rename(lua_State *L)
 {
   const char *from = lep_checkpath(L, 1);
   struct ep_err err;
-  return truth(L, ep_fs_rename(from, lep_checkpath(L, 2), &err), &err);
+  return lep_done(L, ep_fs_rename(from, lep_checkpath(L, 2), &err), &err);
 }
 
 /* core.sync_parent(path): what was renamed or removed beside it is on disk */
 static int core_sync_parent(lua_State *L)
 {
   struct ep_err err;
-  return truth(L, ep_fs_sync_parent(lep_checkpath(L, 1), &err), &err);
+  return lep_done(L, ep_fs_sync_parent(lep_checkpath(L, 1), &err), &err);
 }
 
 static void close_lock(void *lock)

@@ -185,6 +185,24 @@ void lep_pushsize(lua_State *L, int64_t n)
   lep_pushwhole(L, n);
 }
 
+int lep_not_ok(lua_State *L, enum ep_status st, const struct ep_err *err)
+{
+  if (st == EP_AGAIN)
+    return lep_again(L);
+  if (st != EP_EOF)
+    return lep_fail(L, err);
+  lua_pushboolean(L, 0);
+  return 1;
+}
+
+int lep_done(lua_State *L, enum ep_status st, const struct ep_err *err)
+{
+  if (st != EP_OK)
+    return lep_not_ok(L, st, err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 int lep_givesource(lua_State *L, struct lep_handle *h, struct ep_source *s,
                    const struct ep_err *err)
 {

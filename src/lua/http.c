@@ -204,16 +204,9 @@ static int request_response(lua_State *L)
   struct ep_response r;
   struct ep_err err;
   size_t i;
-  switch (ep_request_response(req, &r, &err)) {
-  case EP_OK:
-    break;
-  case EP_AGAIN:
-    return lep_again(L);
-  case EP_EOF:
-  case EP_ERR:
-  default:
-    return lep_fail(L, &err);
-  }
+  enum ep_status st = ep_request_response(req, &r, &err);
+  if (st != EP_OK)
+    return lep_not_ok(L, st, &err);
   lua_createtable(L, 0, 5);
   lep_pushsize(L, r.status);
   lua_setfield(L, -2, "status");

@@ -184,19 +184,11 @@ static int source_read(lua_State *L)
   if (cap == 0)
     luaL_argerror(L, 2, "at least 1 expected");
   void *buf = lep_newuserdata(L, cap);
-  switch (ep_source_read(s, buf, cap, &n, &err)) {
-  case EP_OK:
-    lua_pushlstring(L, buf, n);
-    return 1;
-  case EP_EOF:
-    lua_pushboolean(L, 0);
-    return 1;
-  case EP_AGAIN:
-    return lep_again(L);
-  case EP_ERR:
-    break;
-  }
-  return lep_fail(L, &err);
+  enum ep_status st = ep_source_read(s, buf, cap, &n, &err);
+  if (st != EP_OK)
+    return lep_not_ok(L, st, &err);
+  lua_pushlstring(L, buf, n);
+  return 1;
 }
 
 /* source:arm(loop): wakes the loop when reading again makes sense; so does sink:arm */
@@ -248,10 +240,8 @@ static int sink_write(lua_State *L)
   struct ep_span span = {(const unsigned char *)p, n, NULL};
   struct ep_err err;
   enum ep_status st = n == 0 ? EP_OK : ep_sink_write(s, &span, &taken, &err);
-  if (st == EP_AGAIN)
-    return lep_again(L);
   if (st != EP_OK)
-    return lep_fail(L, &err);
+    return lep_not_ok(L, st, &err);
   lep_pushsize(L, (int64_t)taken);
   return 1;
 }
@@ -260,13 +250,7 @@ static int sink_finish(lua_State *L)
 {
   struct ep_sink *s = lep_checksink(L, 1);
   struct ep_err err;
-  enum ep_status st = ep_sink_finish(s, &err);
-  if (st == EP_AGAIN)
-    return lep_again(L);
-  if (st != EP_OK)
-    return lep_fail(L, &err);
-  lua_pushboolean(L, 1);
-  return 1;
+  return lep_done(L, ep_sink_finish(s, &err), &err);
 }
 
 /* sink:bytes(): what a collector has */

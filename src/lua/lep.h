@@ -59,6 +59,10 @@ void lep_pin(const void *inside);
 int lep_fail(lua_State *L, const struct ep_err *err);
 /* nil, "…", "again" for EP_AGAIN. */
 int lep_again(lua_State *L);
+/* What a call answers that did not come to EP_OK: false for EP_EOF, else as above. */
+int lep_not_ok(lua_State *L, enum ep_status st, const struct ep_err *err);
+/* The same, and true for EP_OK. */
+int lep_done(lua_State *L, enum ep_status st, const struct ep_err *err);
 
 /* Sizes: whole numbers from 0 to 2^53. */
 int64_t lep_checksize(lua_State *L, int arg);

@@ -40,19 +40,11 @@ static int core_loop(lua_State *L)
   return h->obj ? 1 : lep_fail(L, &err);
 }
 
-static int stepped(lua_State *L, enum ep_status st, const struct ep_err *err)
-{
-  if (st != EP_OK)
-    return lep_fail(L, err);
-  lua_pushboolean(L, 1);
-  return 1;
-}
-
 /* loop:step() -> true | nil, message, "cancelled" */
 static int loop_step(lua_State *L)
 {
   struct ep_err err;
-  return stepped(L, ep_loop_step(check_loop(L), &err), &err);
+  return lep_done(L, ep_loop_step(check_loop(L), &err), &err);
 }
 
 /* loop:poll([seconds]): waits until something has happened */
@@ -62,7 +54,7 @@ static int loop_poll(lua_State *L)
   lua_Number s = luaL_optnumber(L, 2, -1);
   struct ep_err err;
   int ms = s < 0 ? -1 : s > 1e6 ? 1000000000 : (int)(s * 1000);
-  return stepped(L, ep_loop_poll(loop, ms, &err), &err);
+  return lep_done(L, ep_loop_poll(loop, ms, &err), &err);
 }
 
 static int loop_pollfd(lua_State *L)
@@ -139,7 +131,7 @@ static int loop_signals(lua_State *L)
       return luaL_argerror(L, i + 2, "INT, TERM, HUP, QUIT, USR1 or USR2 expected");
     numbers[i] = known[k].number;
   }
-  return stepped(L, ep_loop_signals(loop, numbers, (size_t)n, &err), &err);
+  return lep_done(L, ep_loop_signals(loop, numbers, (size_t)n, &err), &err);
 }
 
 /* ---- timers ---- */

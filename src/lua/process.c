@@ -243,14 +243,9 @@ static int give_result(lua_State *L, struct ep_process *p)
   struct ep_err err;
   const char *tail;
   size_t n;
-  switch (ep_process_wait(p, &end, &err)) {
-  case EP_OK:
-    break;
-  case EP_AGAIN:
-    return lep_again(L);
-  default:
-    return lep_fail(L, &err);
-  }
+  enum ep_status st = ep_process_wait(p, &end, &err);
+  if (st != EP_OK)
+    return lep_not_ok(L, st, &err);
   lua_createtable(L, 0, 3);
   if (end.signalled) {
     push_signal_name(L, end.number);
@@ -276,10 +271,7 @@ static int process_kill(lua_State *L)
   struct ep_process *p = lep_check(L, 1, LEP_PROCESS);
   int number = check_signal(L, 2);
   struct ep_err err;
-  if (ep_process_signal(p, number, &err) != EP_OK)
-    return lep_fail(L, &err);
-  lua_pushboolean(L, 1);
-  return 1;
+  return lep_done(L, ep_process_signal(p, number, &err), &err);
 }
 
 /* process:stop{tail=, hold=, grace=}: ends it, then answers as wait does */

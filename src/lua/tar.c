@@ -96,19 +96,11 @@ static int reader_next(lua_State *L)
   if (ep_tar_reader_left(r) > 0)
     return luaL_error(
         L, "the data of the last entry was not read: skip it or read its body");
-  switch (ep_tar_reader_next(r, &entry, &err)) {
-  case EP_OK:
-    push_entry(L, entry);
-    return 1;
-  case EP_EOF:
-    lua_pushboolean(L, 0);
-    return 1;
-  case EP_AGAIN:
-    return lep_again(L);
-  case EP_ERR:
-    break;
-  }
-  return lep_fail(L, &err);
+  enum ep_status st = ep_tar_reader_next(r, &entry, &err);
+  if (st != EP_OK)
+    return lep_not_ok(L, st, &err);
+  push_entry(L, entry);
+  return 1;
 }
 
 /* reader:body() -> source of the entry's data */
@@ -132,13 +124,7 @@ static int reader_skip(lua_State *L)
 {
   struct ep_tar_reader *r = lep_check(L, 1, LEP_TAR_READER);
   struct ep_err err;
-  enum ep_status st = ep_tar_reader_skip(r, &err);
-  if (st == EP_AGAIN)
-    return lep_again(L);
-  if (st != EP_OK)
-    return lep_fail(L, &err);
-  lua_pushboolean(L, 1);
-  return 1;
+  return lep_done(L, ep_tar_reader_skip(r, &err), &err);
 }
 
 /* reader:offset() -> bytes of the archive read so far */
@@ -248,16 +234,9 @@ static int writer_finish(lua_State *L)
 {
   struct ep_tar_writer *w = lep_check(L, 1, LEP_TAR_WRITER);
   struct ep_err err;
-  enum ep_status st;
   if (ep_tar_writer_busy(w))
     return luaL_error(L, "the last entry was not finished");
-  st = ep_tar_writer_finish(w, &err);
-  if (st == EP_AGAIN)
-    return lep_again(L);
-  if (st != EP_OK)
-    return lep_fail(L, &err);
-  lua_pushboolean(L, 1);
-  return 1;
+  return lep_done(L, ep_tar_writer_finish(w, &err), &err);
 }
 
 /* writer:poison() -> string | nil, message, code */
@@ -280,10 +259,7 @@ static int core_sparse_check(lua_State *L)
   const char *map = luaL_checklstring(L, 1, &n);
   int64_t stored = lep_checksize(L, 2), logical = lep_checksize(L, 3);
   struct ep_err err;
-  if (ep_sparse_check(map, n, stored, logical, &err) != EP_OK)
-    return lep_fail(L, &err);
-  lua_pushboolean(L, 1);
-  return 1;
+  return lep_done(L, ep_sparse_check(map, n, stored, logical, &err), &err);
 }
 
 /* reader:arm(loop), writer:arm(loop): wakes the loop when trying again makes sense */
