@@ -9,8 +9,8 @@ local work = require "spec.support.work"
 -- What a gateway would put into init_by_lua; build directories are found as epoch.lua does.
 local PATHS = ([[
   package.path = "%s/lua/?.lua;" .. package.path
-  package.cpath = "%s/%s/lua/5.1/?.so;" .. package.cpath
-]]):format(work.here(), work.here(), os.getenv("EPOCH_BUILD") or "build")
+  package.cpath = "%s/build/lua/5.1/?.so;" .. package.cpath
+]]):format(work.here(), work.here())
 
 local JOB = PATHS .. [[
   local core = require "epoch.core"
@@ -61,6 +61,11 @@ local JOB = PATHS .. [[
 ]]
 
 describe("the core in nginx", function()
+  if (os.getenv("EPOCH_BUILD") or "build") ~= "build" then
+    pending("needs the plain build: Debian's nginx cannot load an instrumented library")
+    return
+  end
+
   local web
 
   local function in_handler(call)
