@@ -176,7 +176,7 @@ static struct meter *meter_new(struct ep_host *host, size_t limit, size_t step)
 static size_t try_at(struct ep_host *host, size_t limit, size_t step)
 {
   struct meter *m = meter_new(host, limit, step);
-  struct ep_tar_writer *w = ep_tar_writer_new(host, &m->base, NULL, NULL);
+  struct ep_tar_writer *w = ep_tar_writer_new(host, &m->base, NULL);
   struct ep_sink *body = NULL;
   unsigned char poison[EP_TAR_POISON_MAX];
   struct ep_err err;
@@ -200,7 +200,7 @@ static size_t try_at(struct ep_host *host, size_t limit, size_t step)
 static size_t whole(struct ep_host *host)
 {
   struct meter *m = meter_new(host, ROOM, ROOM);
-  struct ep_tar_writer *w = ep_tar_writer_new(host, &m->base, NULL, NULL);
+  struct ep_tar_writer *w = ep_tar_writer_new(host, &m->base, NULL);
   struct ep_sink *body = NULL;
   unsigned char poison[EP_TAR_POISON_MAX];
   struct ep_err err;
