@@ -1,7 +1,7 @@
---- What specs of processes need to see of the system: who lives, who is whose child, which
--- descriptors are open.
+--- What specs of processes need to see of the system: who lives, which descriptors are open.
 
 local core = require "epoch.core"
+local lfs = require "lfs"
 local work = require "spec.support.work"
 
 local M = {}
@@ -23,36 +23,14 @@ function M.process(pid)
   }
 end
 
-function M.self()
-  return M.process("self").pid
-end
-
---- Through a file: the pipe of a popen would be one of the descriptors that are counted.
-local function list(dir)
-  local path, names = os.tmpname(), {}
-  os.execute("ls " .. dir .. " > " .. path .. " 2>/dev/null")
-  for name in io.lines(path) do
-    names[#names + 1] = name
-  end
-  os.remove(path)
-  return names
-end
-
---- Children of this process, zombies included.
-function M.own()
-  local self, found = M.self(), {}
-  for _, name in ipairs(list("/proc")) do
-    local p = name:match("^%d+$") and M.process(name)
-    if p and p.parent == self then
-      found[#found + 1] = p
-    end
-  end
-  return found
-end
-
---- The numbers of the descriptors of a process, as strings.
+--- The numbers of the descriptors of another process, in order and in one string.
 function M.descriptors(pid)
-  return list(("/proc/%d/fd"):format(pid))
+  local numbers = {}
+  for name in lfs.dir(("/proc/%d/fd"):format(pid)) do
+    numbers[#numbers + 1] = tonumber(name)
+  end
+  table.sort(numbers)
+  return table.concat(numbers, " ")
 end
 
 --- Steps the loop (or just looks) until `condition()`; false when it did not come in time.
@@ -86,26 +64,6 @@ function M.read_some(loop, source)
     assert(loop:poll(bytes and 0 or 0.005))
   until bytes
   return bytes
-end
-
---- Before each test; the result goes to `nothing_left`.
-function M.look()
-  collectgarbage()
-  collectgarbage()
-  return { descriptors = #M.descriptors(M.self()), children = #M.own() }
-end
-
-function M.nothing_left(before)
-  collectgarbage()
-  collectgarbage()
-  for kind, n in pairs(core.live()) do
-    assert(n == 0, kind .. " left open: " .. n)
-  end
-  local after = M.look()
-  assert(after.descriptors == before.descriptors,
-         ("%d descriptors, %d before"):format(after.descriptors, before.descriptors))
-  assert(after.children == before.children,
-         ("%d children, %d before"):format(after.children, before.children))
 end
 
 return M

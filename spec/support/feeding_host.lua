@@ -1,5 +1,6 @@
 -- A host that feeds commits_on_eof.lua for as long as it lives, to be killed in the middle.
 -- Prints the pids of the child and of its keeper.
+require "spec.support.paths"
 local core = require "epoch.core"
 local children = require "spec.support.children"
 
