@@ -89,9 +89,7 @@ describe("ending a process", function()
   end)
 
   it("by forgetting it kills it while its input is open", function()
-    local p, sink = importer()
-    local pid = p:pid()
-    p, sink = nil, nil -- luacheck: ignore
+    local pid = importer():pid()
     collectgarbage()
     collectgarbage()
     assert.is_nil(children.process(pid))
@@ -134,10 +132,11 @@ describe("ending a process", function()
 
   it("by stop writes last words and closes input for who only waits for that", function()
     local p = assert(loop:spawn {
-      argv = { "/bin/sh", "-c", "trap '' TERM; exec tail -c 5" }, stdin = "pipe",
+      argv = { "/bin/sh", "-c", "trap '' TERM; echo; exec tail -c 5" }, stdin = "pipe",
       stdout = "pipe", stderr = false,
     })
     local out = p:stdout()
+    assert.equal("\n", children.read_some(loop, out))
     assert.equal(3, p:stdin():write("abc"))
     assert.equal(0, assert(await(loop, p, "stop", { tail = "wxyz" })).code)
     assert.equal("cwxyz", work.read_all(loop, out))
@@ -146,9 +145,10 @@ describe("ending a process", function()
 
   it("by stop kills who does not even read", function()
     local p = assert(loop:spawn {
-      argv = { "/bin/sh", "-c", "trap '' TERM; while :; do sleep 60; done" },
-      stdin = "pipe", stderr = false,
+      argv = { "/bin/sh", "-c", "trap '' TERM; echo; while :; do sleep 60; done" },
+      stdin = "pipe", stdout = "pipe", stderr = false,
     })
+    assert.equal("\n", children.read_some(loop, p:stdout()))
     local feed = assert(loop:flow { source = plenty(), sink = p:stdin() })
     local result = assert(await(loop, p, "stop", { tail = LAST_WORDS, grace = 0.3 }))
     assert.equal("KILL", result.signal)
