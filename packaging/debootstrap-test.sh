@@ -44,7 +44,7 @@ for f in $(grep -ls '^Acquire' /etc/apt/apt.conf.d/* || true); do
 done
 mkdir "$root/src"
 git clone -q --no-hardlinks . "$root/src/epoch"
-[ ! -d ../shared ] || cp -r ../shared "$root/src/shared"
+[ ! -d ../shared ] || cp -rL ../shared "$root/src/shared"
 
 # Own mount and process namespaces: when this ends, the mounts and every process are gone.
 inside() {
