@@ -129,7 +129,7 @@ describe("a process", function()
     end
   end)
 
-  it("whose script has no interpreter says so", function()
+  it("whose script has no interpreter says so #native", function()
     work.in_directory(function(dir)
       work.write_file(dir .. "/script", "#!/nowhere/sh\n")
       os.execute("chmod +x " .. dir .. "/script")

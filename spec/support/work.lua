@@ -78,15 +78,16 @@ function M.here()
   return M.output("pwd")
 end
 
---- Bytes that do not repeat soon and are the same in every run.
+--- Bytes that do not repeat and are the same in every run. Made in a collector and not in a
+-- table, so that the hostile collector has little to walk over.
 function M.noise(n)
-  local out, x = {}, 12345
-  for i = 1, math.ceil(n / 4) do
-    x = (x * 16807) % 2147483647 -- stays below 2^53 on either VM
-    out[i] = string.char(x % 256, math.floor(x / 256) % 256, math.floor(x / 65536) % 256,
-                         math.floor(x / 16777216) % 256)
+  local sink = core.collect(n + 64)
+  for i = 1, math.ceil(n / 64) do
+    sink:write(core.hmac("noise", tostring(i), "sha512"))
   end
-  return table.concat(out):sub(1, n)
+  local bytes = sink:bytes():sub(1, n)
+  sink:close()
+  return bytes
 end
 
 return M
