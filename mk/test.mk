@@ -23,8 +23,8 @@ check: all ## run the specs on both VMs; SPEC=file, ARGS=busted's, VMS='lua5.4 l
 interop: all ## specs against other people's programs; says what it skips for want of what
 	@sh scripts/interop.sh && EPOCH_MAY_SKIP=1 BUSTED_ARGS="$(ARGS)" $(RUN_SPECS) "$(VMS)" spec/interop
 
-gchostile: all ## the specs while the collector runs at every turn
-	@EPOCH_HOSTILE_GC=1 BUSTED_ARGS="$(ARGS)" $(RUN_SPECS) "$(VMS)" $(SPEC)
+gchostile: all ## the core's specs while the collector runs at every turn
+	@EPOCH_HOSTILE_GC=1 BUSTED_ARGS="$(ARGS)" $(RUN_SPECS) "$(VMS)" $(or $(SPEC),spec/core)
 
 # Programs in C that are tests: each is linked with the whole of src/base and src/http.
 $(BUILD)/spec/c/%: spec/c/%.c $(PLAIN)
