@@ -7,15 +7,16 @@ local source = require("spec.support.source")
 local RANK = {
   -- words every ring uses: errors, texts, numbers, waiting
   [0] = { "core", "await", "task", "errors", "nearest", "options", "version", "text", "utf8",
-          "whole", "run.*" },
+          "whole", "queue", "run.*" },
   -- formats, without a connection: what is read and written
-  [1] = { "json", "json_encode", "host", "reference", "media", "manifest", "descriptor", "annotations", "challenge",
+  [1] = { "json", "json_encode", "json_slices", "host", "reference", "media", "manifest",
+          "descriptor", "annotations", "challenge",
           "digest", "sparse", "catalog", "index", "url", "config", "config.*" },
   -- protocols, and the cocoon program
   [2] = { "retry", "auth", "credentials", "transport.*", "client", "client.*", "objectstore",
           "objectstore.*", "s3", "s3.*", "layout", "layout.*", "cocoon", "cocoon.*" },
   -- use cases: sequence and cleanup
-  [3] = { "snapshot", "snapshot.*", "cloudimg", "cloudimg.*", "registry", "registry.*",
+  [3] = { "ports", "snapshot", "snapshot.*", "cloudimg", "cloudimg.*", "registry", "registry.*",
           "migrate", "copy", "gc", "fsck", "job" },
   -- the public names
   [4] = { "epoch" },

@@ -1,0 +1,262 @@
+--- Manifests: read with the suspicion they deserve, told apart, and written.
+--
+--     local m = assert(manifest.parse(bytes, content_type))
+--     m.bytes                     --> what was received: this is what is stored, and hashed
+--     manifest.classify(m)        --> "snapshot"
+--     m.layers[1].title           --> "config.json"
+local core = require "epoch.core"
+local descriptors = require "epoch.descriptor"
+local errors = require "epoch.errors"
+local json = require "epoch.json"
+local media = require "epoch.media"
+local text = require "epoch.text"
+
+---@class epoch.Manifest
+---@field bytes string as received
+---@field digest string sha256 of the bytes
+---@field media_type? string
+---@field artifact_type? string
+---@field config? epoch.Descriptor
+---@field layers epoch.Descriptor[]
+---@field manifests? epoch.Descriptor[] of an index only
+---@field subject? epoch.Descriptor
+---@field annotations table<string, string>
+
+local M = {}
+
+--- The largest manifest that is read or written.
+M.MAX = 4 * 1024 * 1024
+
+local CLASSES = {
+  [media.SNAPSHOT] = "snapshot",
+  [media.OS_IMAGE] = "cloud-image",
+  [media.WINDOWS_IMAGE] = "cloud-image",
+}
+
+local IMAGES = { [media.OCI_MANIFEST] = true, [media.DOCKER_MANIFEST] = true }
+local CONTAINER = { [media.OCI_CONFIG] = true, [media.DOCKER_CONFIG] = true }
+
+local function invalid(why)
+  return errors.fail("invalid", "manifest: " .. why)
+end
+
+local function ambiguous(why)
+  return invalid("it is ambiguous: " .. why .. "; two readers could take it for two things")
+end
+
+local function present(value)
+  return value ~= nil and value ~= json.null
+end
+
+-- What the body says it is against what it came as and what it has.
+local function check_type(object, said, content_type)
+  local came = content_type and content_type:match("^%s*([^;%s]*)"):lower()
+  if came == "" then
+    came = nil
+  end
+  if said and came and said:lower() ~= came then
+    return ambiguous(("it came as %s and says that it is %s"):format(text.quote(came),
+      text.quote(said)))
+  end
+  local is_list = present(object.manifests)
+  for _, name in ipairs { "layers", "config", "fsLayers" } do
+    if is_list and present(object[name]) then
+      return ambiguous(("it has both manifests and %s"):format(name))
+    elseif media.is_index(said or came) and present(object[name]) then
+      return ambiguous(("it is called a %s and has %s"):format(said or came, name))
+    end
+  end
+  if is_list and IMAGES[said or came] then
+    return ambiguous(("it is called a %s and has manifests"):format(said or came))
+  end
+  return said or came or true
+end
+
+local function read_parts(object, m)
+  local err
+  m.artifact_type, err = descriptors.text(object, "artifactType", "manifest")
+  if m.artifact_type == false then
+    return nil, err
+  end
+  for _, name in ipairs { "config", "subject" } do
+    if present(object[name]) then
+      m[name], err = descriptors.read(object[name], "manifest: " .. name)
+      if not m[name] then
+        return nil, err
+      end
+    end
+  end
+  m.layers, err = descriptors.list(object.layers, "manifest: layers")
+  if not m.layers then
+    return nil, err
+  end
+  if present(object.manifests) then
+    m.manifests, err = descriptors.list(object.manifests, "manifest: manifests")
+    if not m.manifests then
+      return nil, err
+    end
+  end
+  m.annotations, err = descriptors.annotations(object, "manifest")
+  return m.annotations and m, err
+end
+
+--- Reads a manifest. `content_type` is what it came as, where that is known.
+---@param bytes string
+---@param content_type? string
+---@return epoch.Manifest?
+---@return epoch.Error?
+function M.parse(bytes, content_type)
+  if type(bytes) ~= "string" then
+    error("a manifest must be a string, not a " .. type(bytes), 2)
+  elseif #bytes > M.MAX then
+    return errors.fail("too_large", ("manifest: %d bytes, at most %d are read"):format(#bytes,
+      M.MAX))
+  end
+  local object, err = json.decode(bytes, M.MAX)
+  if err then
+    return invalid(err.message)
+  elseif type(object) ~= "table" or not bytes:find("^%s*{") then
+    return invalid("it is no JSON object")
+  end
+  local said
+  said, err = descriptors.text(object, "mediaType", "manifest")
+  if said == false then
+    return nil, err
+  end
+  local kind
+  kind, err = check_type(object, said, content_type)
+  if not kind then
+    return nil, err
+  elseif object.schemaVersion ~= 2 then
+    return errors.fail("unsupported", ("manifest: schemaVersion is %s, only 2 is read; a "
+      .. "manifest of generation 1 has to be migrated first"):format(
+      type(object.schemaVersion) == "number" and ("%.14g"):format(object.schemaVersion)
+        or "missing"))
+  end
+  return read_parts(object, {
+    bytes = bytes, digest = core.digest(bytes), media_type = kind ~= true and kind or nil,
+  })
+end
+
+--- What it is; the first that fits.
+---@param m epoch.Manifest
+---@return epoch.kind
+function M.classify(m)
+  if CLASSES[m.artifact_type] then
+    return CLASSES[m.artifact_type]
+  elseif m.config and CONTAINER[m.config.media_type] then
+    return "container-image"
+  elseif media.is_index(m.media_type) then
+    return "image-index"
+  end
+  return "unknown"
+end
+
+local function platform_name(d)
+  local p = d.platform or {}
+  return ("%s/%s"):format(p.os or "unknown", p.architecture or "unknown")
+    .. (p.variant and "/" .. p.variant or "")
+end
+
+--- The child of an index to go on with: linux/amd64, else the first whose architecture is
+-- not "unknown" (those are attestations). Also says which one, to be shown.
+---@param m epoch.Manifest
+---@return epoch.Descriptor?
+---@return epoch.Error|string platform "linux/amd64", or the error
+function M.platform_child(m)
+  local first
+  for _, d in ipairs(m.manifests or {}) do
+    local p = d.platform or {}
+    if p.os == "linux" and p.architecture == "amd64" then
+      return d, "linux/amd64"
+    elseif not first and p.architecture ~= "unknown" then
+      first = d
+    end
+  end
+  if first then
+    return first, platform_name(first)
+  end
+  return errors.fail("not_found", ("the index has no manifest to go on with: %d entries, none "
+    .. "for a machine"):format(#(m.manifests or {})))
+end
+
+local NAMED = {
+  snapshot = "a snapshot",
+  ["cloud-image"] = "a cloud image",
+  ["image-index"] = "an index of images",
+}
+
+--- The error for an artifact that is not what is needed; `what` is its NAME:TAG.
+---@param m epoch.Manifest
+---@param what string
+---@param wanted? epoch.kind
+---@return epoch.Error
+function M.wrong_kind(m, what, wanted)
+  local kind = M.classify(m)
+  if kind == "container-image" then
+    return errors.new("unsupported", ("manifest %s is a container image; pull with "
+      .. "oras/crane/docker, then cocoon image pull"):format(what))
+  end
+  local is = NAMED[kind]
+  if not is then
+    is = ("of an unknown kind (artifactType %s)"):format(
+      m.artifact_type and text.quote(m.artifact_type) or "missing")
+  end
+  return errors.new("unsupported", ("manifest %s is %s, not %s"):format(what, is,
+    NAMED[wanted] or "a snapshot or a cloud image"))
+end
+
+--- A snapshot's manifest: the same parts give the same bytes.
+---@param parts { config: epoch.Descriptor, layers: epoch.Descriptor[], annotations: table? }
+---@return string? bytes
+---@return epoch.Error?
+function M.build(parts)
+  local layers = {}
+  for i, layer in ipairs(parts.layers) do
+    layers[i] = descriptors.write(layer)
+  end
+  local annotations = parts.annotations
+  local bytes, err = json.encode(json.object {
+    { "schemaVersion", 2 },
+    { "mediaType", media.OCI_MANIFEST },
+    { "artifactType", media.SNAPSHOT },
+    { "config", descriptors.write(parts.config) },
+    { "layers", json.array(layers) },
+    { "annotations", annotations and next(annotations) and annotations or nil },
+  }, 2)
+  if not bytes then
+    return nil, err
+  elseif #bytes > M.MAX then
+    return errors.fail("too_large", ("the manifest would have %d bytes, registries take %d: "
+      .. "give shorter or fewer annotations, or a snapshot of fewer files"):format(#bytes,
+      M.MAX))
+  end
+  return bytes
+end
+
+--- Bytes of config and layers together.
+---@param m epoch.Manifest
+---@return integer
+function M.total_size(m)
+  local total = m.config and m.config.size or 0
+  for _, layer in ipairs(m.layers) do
+    total = total + layer.size
+  end
+  return total
+end
+
+local UNITS = { { 1024 ^ 3, "G" }, { 1024 ^ 2, "M" }, { 1024, "K" } }
+
+--- A size for people: 1.2G, 3.4M, 5.6K, 17B.
+---@param size integer
+---@return string
+function M.human_size(size)
+  for _, unit in ipairs(UNITS) do
+    if size >= unit[1] then
+      return ("%.1f%s"):format(size / unit[1], unit[2])
+    end
+  end
+  return ("%.0fB"):format(size)
+end
+
+return M
