@@ -1,0 +1,285 @@
+--- From cocoon's export to an artifact. Entries are read, hashed and spooled one after the
+-- other while those that are through are uploaded beside it. The manifest comes last: after
+-- the tar's own end, the child's success, and the confirmation of every blob.
+local clock = require "epoch.snapshot.clock"
+local cocoon = require "epoch.cocoon"
+local config = require "epoch.snapshot.config"
+local core = require "epoch.core"
+local envelope = require "epoch.snapshot.envelope"
+local errors = require "epoch.errors"
+local manifest = require "epoch.manifest"
+local media = require "epoch.media"
+local queues = require "epoch.queue"
+local stream = require "epoch.snapshot.stream"
+local text = require "epoch.text"
+
+local M = {}
+
+local ENVELOPE = "snapshot.json"
+
+local Job = {}
+Job.__index = Job
+
+function Job:tell(event, layer, bytes, transferred)
+  if self.opts.on_event then
+    self.opts.on_event { event = event, op = "push", title = layer.title, digest = layer.digest,
+                         bytes = bytes, total = layer.size, transferred = transferred }
+  end
+end
+
+function Job:say(line)
+  if self.opts.progress then
+    self.opts.progress(line)
+  end
+end
+
+function Job:read_envelope(entry)
+  local sink = core.collect(config.MAX)
+  local moved, err = self.task:flow { source = self.reader:body(), sink = sink, size = entry.size,
+                                      what = "snapshot.json" }
+  local bytes = moved and sink:bytes()
+  sink:close()
+  if not moved then
+    return nil, err
+  end
+  self.envelope, err = envelope.read(bytes)
+  return self.envelope and true, err
+end
+
+-- Reads an entry into a spool: a layer that lacks nothing but the upload.
+function Job:read_file(entry)
+  local checked, err = stream.entry(entry)
+  if not checked then
+    return nil, err
+  end
+  local layer = { title = entry.name, size = entry.size, media_type = media.for_file(entry.name) }
+  local spool, message, code = core.spool { dir = self.opts.spool_dir }
+  if not spool then
+    return errors.fail(code, message)
+  end
+  self.spools[spool] = true
+  self:tell("start", layer, 0)
+  local moved
+  moved, err = self.task:flow({
+    source = self.reader:body(), sink = spool:sink(), size = entry.size, hash = true,
+    what = ("the entry %s of the export"):format(text.quote(entry.name)),
+  }, function(bytes) self:tell("progress", layer, bytes) end)
+  if not moved then
+    return nil, err
+  end
+  layer.digest = moved.digest
+  self.layers[#self.layers + 1] = layer
+  self.files[#self.files + 1] = { name = entry.name, mode = entry.mode, sparse = entry.sparse }
+  return self.queue:put { layer = layer, spool = spool }
+end
+
+-- One branch: the export from its first entry to its clean end.
+function Job:read()
+  while true do
+    local entry, err = self.task:await(self.reader, "next")
+    if entry == nil then
+      return nil, err
+    elseif not entry then
+      break
+    end
+    local ok
+    if entry.name == ENVELOPE then
+      ok, err = self:read_envelope(entry)
+    else
+      ok, err = self:read_file(entry)
+    end
+    if not ok then
+      return nil, err
+    end
+  end
+  self.queue:finish()
+  if not self.envelope then
+    return errors.fail("invalid", "snapshot.json not found in export stream")
+  end
+  return true
+end
+
+-- Sends a blob, unless it is there.
+function Job:upload(layer, body)
+  local name, uploader = self.opts.name, self.uploader
+  local there, err = uploader:blob_exists(name, layer.digest)
+  if there == nil then
+    return nil, err
+  elseif there then
+    self:say(("%s: %s, is there already"):format(text.printable(layer.title, 255),
+      manifest.human_size(layer.size)))
+    return true
+  end
+  self:say(("%s: %s"):format(text.printable(layer.title, 255), manifest.human_size(layer.size)))
+  local ok
+  ok, err = uploader:put_blob(name, layer.digest, body, layer.size)
+  if not ok then
+    return nil, err
+  end
+  layer.transferred = true
+  return true
+end
+
+-- The other branches: each uploads what has been read, one at a time.
+function Job:send()
+  while true do
+    local item, err = self.queue:take()
+    if not item then
+      return item == false or nil, err
+    end
+    local layer, spool, ok = item.layer, item.spool, true
+    if not self.sent[layer.digest] then -- equal files are sent once
+      self.sent[layer.digest] = true
+      ok, err = self:upload(layer, function()
+        return spool:source()
+      end)
+    end
+    spool:close()
+    self.spools[spool] = nil
+    if not ok then
+      return nil, errors.wrap(err, "upload " .. text.quote(layer.title))
+    end
+    self:tell("done", layer, layer.size, layer.transferred or false)
+  end
+end
+
+function Job:move_layers(source)
+  local message, code
+  self.reader, message, code = core.tar_reader(source, { sparse = stream.SPARSE })
+  if not self.reader then
+    return errors.fail(code, message)
+  end
+  local concurrency = self.opts.concurrency
+  self.queue = queues.new(self.task, 1)
+  -- the reader is the first branch: what it puts is seen in the same round
+  local branches = {
+    function()
+      local ok, err = self:read()
+      self.read_failed = not ok and err.kind ~= "cancelled"
+      return ok, err
+    end,
+  }
+  for _ = 1, concurrency do
+    branches[#branches + 1] = function()
+      return self:send()
+    end
+  end
+  local ok, err = self.task:all(branches)
+  self.queue:close()
+  self.reader:close()
+  for spool in pairs(self.spools) do
+    spool:close()
+  end
+  return ok and true, err
+end
+
+function Job:export()
+  local opts = self.opts
+  local source, wait, stop = self.cocoon:export(self.task, opts.snapshot)
+  if not source then
+    return nil, wait
+  end
+  local unwrapped, message, code = core.unwrap(source)
+  local ok, err
+  if unwrapped then
+    ok, err = self:move_layers(unwrapped)
+  else
+    ok, err = errors.fail(code, message)
+  end
+  if ok then
+    ok, err = wait()
+    if ok or not stop or err.kind ~= "cancelled" then
+      return ok, err
+    end
+  end
+  -- a stream that ended early: the child may be about to say why
+  local ended = self.read_failed and err.kind == "truncated"
+  local child
+  if stop then
+    child = stop(nil, ended)
+  else
+    source:close()
+    child = select(2, wait())
+  end
+  if child and child.kind == "not_found" then
+    return nil, child
+  end
+  return nil, ended and cocoon.both(err, child, true) or err
+end
+
+local function annotations_of(opts, created)
+  local out = { [media.CREATED] = created }
+  for key, value in pairs(opts.annotations or {}) do
+    out[key] = value
+  end
+  for key, value in pairs { [media.BASE_IMAGE] = opts.base_image or "", [media.SOURCE] = opts.source
+                            or "", [media.REVISION] = opts.revision or "" } do
+    if value ~= "" then
+      out[key] = value
+    end
+  end
+  return out
+end
+
+-- Config and manifest, once every layer is where it belongs.
+function Job:seal(now)
+  local opts, created = self.opts, clock.format(now)
+  local blob, bytes, err, ok
+  blob, err = config.build(self.envelope, self.files, created)
+  if not blob then
+    return nil, err
+  end
+  local annotations = annotations_of(opts, created)
+  annotations[media.SNAPSHOT_ID] = annotations[media.SNAPSHOT_ID] or self.envelope.snapshot_id
+  local described = { title = "config", media_type = media.SNAPSHOT_CONFIG, size = #blob,
+                      digest = core.digest(blob) }
+  bytes, err = manifest.build {
+    config = { media_type = described.media_type, size = #blob, digest = described.digest },
+    layers = self.layers, annotations = annotations,
+  }
+  if not bytes then
+    return nil, err
+  end
+  ok, err = self:upload(described, function()
+    return core.bytes(blob)
+  end)
+  if not ok then
+    return nil, errors.wrap(err, "upload the snapshot config")
+  end
+  ok, err = self.uploader:put_manifest(opts.name, opts.tag, bytes, media.OCI_MANIFEST)
+  if not ok then
+    return nil, errors.wrap(err, "put the manifest")
+  end
+  local total = #blob
+  for _, layer in ipairs(self.layers) do
+    total = total + layer.size
+  end
+  return {
+    name = opts.name, tag = opts.tag, manifest_digest = core.digest(bytes),
+    manifest_bytes = bytes, total_size = total, layer_count = #self.layers, layers = self.layers,
+  }
+end
+
+--- Pushes a snapshot. The options have been checked.
+---@param task epoch.task
+---@param uploader table
+---@param runner table
+---@param opts table
+---@return table? result
+---@return epoch.Error?
+function M.push(task, uploader, runner, opts)
+  local now, err = clock.now(opts.created_at)
+  if not now then
+    return nil, err
+  end
+  local job = setmetatable({ task = task, uploader = uploader, cocoon = runner, opts = opts,
+                             layers = {}, files = {}, sent = {}, spools = {} }, Job)
+  local ok
+  ok, err = job:export()
+  if not ok then
+    return nil, err
+  end
+  return job:seal(now)
+end
+
+return M

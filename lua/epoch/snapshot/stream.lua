@@ -1,0 +1,237 @@
+--- From an artifact to the stream that cocoon imports: snapshot.json, then each layer as a
+-- file. Everything that the manifest and the config say is looked at before the first byte.
+local config = require "epoch.snapshot.config"
+local core = require "epoch.core"
+local clock = require "epoch.snapshot.clock"
+local envelope = require "epoch.snapshot.envelope"
+local errors = require "epoch.errors"
+local manifest = require "epoch.manifest"
+local media = require "epoch.media"
+local ports = require "epoch.ports"
+local text = require "epoch.text"
+
+local M = {}
+
+--- The prefix of cocoon's records for files with holes.
+M.SPARSE = "COCOON.sparse"
+
+local ENVELOPE = "snapshot.json"
+local DEFAULT_MODE = tonumber("640", 8)
+
+-- Would the tar writer take it? It refuses exactly what its reader refuses.
+local function check_entry(entry)
+  local writer, message, code = core.tar_writer(core.null(), { sparse = M.SPARSE })
+  if not writer then
+    return errors.fail(code, message)
+  end
+  local body
+  body, message, code = writer:entry(entry)
+  if body then
+    body:close()
+  end
+  writer:close()
+  if not body then
+    return errors.fail(code, message)
+  end
+  return true
+end
+
+--- The tar entry of a file: checked as a pull checks it.
+---@param file { name: string, size: integer, mode: integer?, sparse: { map: string, size: integer }? }
+---@param mtime integer?
+---@return table? entry
+---@return epoch.Error?
+function M.entry(file, mtime)
+  local entry = { name = file.name, size = file.size, mode = file.mode or DEFAULT_MODE,
+                  mtime = mtime or 0, pax = {} }
+  if file.name == ENVELOPE then
+    return errors.fail("invalid", "a layer is called snapshot.json: that name is for what "
+      .. "describes the snapshot")
+  elseif file.sparse then
+    entry.pax = { { M.SPARSE .. ".map", file.sparse.map },
+                  { M.SPARSE .. ".size", ("%.0f"):format(file.sparse.size) } }
+  end
+  local ok, err = check_entry(entry)
+  return ok and entry, err
+end
+
+--- The config blob that a descriptor speaks of.
+---@param task epoch.task
+---@param downloader table
+---@param name string
+---@param descriptor epoch.Descriptor
+---@return epoch.snapshot.config?
+---@return epoch.Error?
+function M.fetch_snapshot_config(task, downloader, name, descriptor)
+  if descriptor.media_type ~= media.SNAPSHOT_CONFIG then
+    return errors.fail("invalid", ("the config of %s is a %s, not a %s"):format(name,
+      text.quote(descriptor.media_type), media.SNAPSHOT_CONFIG))
+  elseif descriptor.size > config.MAX then
+    return errors.fail("too_large", ("the snapshot config of %s has %.0f bytes, at most %d are "
+      .. "read"):format(name, descriptor.size, config.MAX))
+  end
+  local blob, err = downloader:get_blob(name, descriptor.digest)
+  if not blob then
+    return nil, errors.wrap(err, "fetch the snapshot config")
+  end
+  local sink = core.collect(config.MAX)
+  local moved
+  moved, err = ports.flow(task, blob, { sink = sink, size = descriptor.size,
+                                        digest = descriptor.digest, what = "snapshot config" })
+  local bytes = moved and sink:bytes()
+  sink:close()
+  if not moved then
+    return nil, err
+  end
+  return config.parse(bytes)
+end
+
+local function compressed(media_type)
+  return media_type:match("%+(zstd)$") or media_type:match("%+(gzip)$")
+end
+
+local function file_of(layer, conf)
+  local said = conf.files[layer.title] or {}
+  local file = { name = layer.title, size = layer.size, mode = said.mode }
+  if said.sparse_map and not said.sparse_size then
+    return errors.fail("invalid", ("layer %s: it has a sparse map and no sparse size"):format(
+      text.quote(layer.title)))
+  elseif said.sparse_size and not said.sparse_map then
+    return errors.fail("invalid", ("layer %s: it has a sparse size and no sparse map"):format(
+      text.quote(layer.title)))
+  elseif said.sparse_map then
+    file.sparse = { map = said.sparse_map, size = said.sparse_size }
+  end
+  return file
+end
+
+-- The entries for a snapshot's layers, or what is wrong with one of them.
+local function entries_of(m, conf)
+  local entries, seen, mtime = {}, {}, clock.parse(conf.created_at)
+  for i, layer in ipairs(m.layers) do
+    if not layer.title then
+      return errors.fail("invalid", ("layer %d has no title"):format(i))
+    elseif seen[layer.title] then
+      return errors.fail("invalid", ("two layers are called %s"):format(text.quote(layer.title)))
+    elseif compressed(layer.media_type) then
+      return errors.fail("unsupported", ("layer %s is compressed (%s), which a v1 snapshot cannot "
+        .. "be"):format(text.quote(layer.title), text.printable(layer.media_type, 120)))
+    end
+    seen[layer.title] = true
+    local file, entry, err
+    file, err = file_of(layer, conf)
+    if file then
+      entry, err = M.entry(file, mtime)
+    end
+    if not entry then
+      return nil, err
+    end
+    entries[i] = { entry = entry, layer = layer }
+  end
+  return entries, mtime
+end
+
+--- Everything that can be known before a byte of the stream is written.
+---@param task epoch.task
+---@param m epoch.Manifest
+---@param downloader table
+---@param given { name: string, tag: string?, local_name: string? }
+---@return table? plan for M.write
+---@return epoch.Error?
+function M.plan(task, m, downloader, given)
+  local what = given.name .. (given.tag and ":" .. given.tag or "")
+  if manifest.classify(m) ~= "snapshot" then
+    return nil, manifest.wrong_kind(m, what, "snapshot")
+  elseif not m.config then
+    return errors.fail("invalid", ("manifest %s: a snapshot without a config"):format(what))
+  end
+  local conf, err = M.fetch_snapshot_config(task, downloader, given.name, m.config)
+  if not conf then
+    return nil, err
+  end
+  local entries, mtime = entries_of(m, conf)
+  if not entries then
+    return nil, errors.wrap(mtime, "manifest " .. what)
+  end
+  return { name = given.name, downloader = downloader, entries = entries, config = conf,
+           mtime = mtime or 0,
+           envelope = envelope.write(conf, given.local_name or given.name) }
+end
+
+local function write_entry(task, writer, entry, blob, spec, on_progress)
+  local sink, message, code = writer:entry(entry)
+  if not sink then
+    blob:close()
+    return errors.fail(code, message)
+  end
+  spec.sink = sink
+  local moved, err = ports.flow(task, blob, spec, on_progress)
+  return moved, err
+end
+
+local function write_layer(task, plan, writer, one, tell)
+  local entry, layer = one.entry, one.layer
+  local blob, err = plan.downloader:get_blob(plan.name, layer.digest)
+  if not blob then
+    return nil, errors.wrap(err, "fetch " .. text.quote(entry.name))
+  end
+  tell("start", layer)
+  local moved
+  moved, err = write_entry(task, writer, entry, blob, {
+    size = layer.size, digest = layer.digest, what = "layer " .. text.quote(entry.name),
+  }, function(bytes) tell("progress", layer, bytes) end)
+  if moved then
+    tell("done", layer, layer.size)
+  end
+  return moved, err
+end
+
+-- Tells the listeners of `options` what happens to a layer.
+local function teller(options)
+  local progress, on_event = options.progress, options.on_event
+  return function(event, layer, bytes)
+    if progress and event == "start" then
+      progress(("%s: %s"):format(text.printable(layer.title, 255),
+        manifest.human_size(layer.size)))
+    end
+    if on_event then
+      on_event { event = event, op = "pull", title = layer.title, digest = layer.digest,
+                 bytes = bytes or 0, total = layer.size }
+    end
+  end
+end
+
+--- Writes the stream of a plan into a sink of the core and finishes it. When it fails, the
+-- sink is left open, and the third answer are the bytes that have to be sent before it is
+-- closed, so that nobody takes the end for a good one.
+---@param task epoch.task
+---@param plan table
+---@param sink userdata
+---@param options { progress: function?, on_event: function? }
+---@return true?
+---@return epoch.Error?
+---@return string? poison
+function M.write(task, plan, sink, options)
+  local writer, message, code = core.tar_writer(sink, { sparse = M.SPARSE })
+  if not writer then
+    return nil, errors.new(code, message), nil
+  end
+  local ok, err = write_entry(task, writer, {
+    name = ENVELOPE, mode = tonumber("644", 8), size = #plan.envelope, mtime = plan.mtime,
+  }, core.bytes(plan.envelope), {})
+  local tell = teller(options)
+  for _, one in ipairs(plan.entries) do
+    if not ok then
+      break
+    end
+    ok, err = write_layer(task, plan, writer, one, tell)
+  end
+  if ok then
+    ok, err = task:await(writer, "finish")
+  end
+  local poison = not ok and writer:poison() or nil
+  writer:close()
+  return ok and true, err, poison
+end
+
+return M

@@ -1,0 +1,29 @@
+local clock = require "epoch.snapshot.clock"
+
+describe("times", function()
+  it("are written in UTC, whole seconds", function()
+    assert.equal("2026-11-21T05:16:47Z", clock.format(1795238207))
+    assert.equal("1970-01-01T00:00:00Z", clock.format(0))
+  end)
+
+  it("are read with fractions and offsets", function()
+    for text, seconds in pairs {
+      ["2026-11-21T05:16:47.301435751Z"] = 1795238207, ["2026-11-21T05:16:47Z"] = 1795238207,
+      ["2026-11-21T06:46:47+01:30"] = 1795238207, ["2026-11-20T23:16:47-06:00"] = 1795238207,
+      ["1970-01-01T00:00:00Z"] = 0, ["2000-02-29T00:00:00Z"] = 951782400,
+      ["1969-12-31T23:59:59Z"] = -1,
+    } do
+      assert.equal(seconds, clock.parse(text))
+    end
+    for _, text in ipairs { "", "now", "2026-11-21", "2026-11-21T05:16:47", "2026-11-21T05:16:47+1" } do
+      assert.is_nil(clock.parse(text))
+    end
+    assert.is_nil(clock.parse(nil))
+  end)
+
+  it("are read as they were written", function()
+    for _, seconds in ipairs { 0, 1, 68169600, 1795238207, 4102444799, 4107542400 } do
+      assert.equal(seconds, clock.parse(clock.format(seconds)))
+    end
+  end)
+end)
