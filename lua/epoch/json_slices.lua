@@ -22,26 +22,27 @@ local function string_end(s, i)
   end
 end
 
--- The value at i without its blanks, and the position after it.
+-- The value at i without its blanks, and the position after it and the blanks that follow.
 local function value_at(s, i)
-  local out, depth = {}, 0
+  local out, depth, from = {}, 0, i
   repeat
     local c = s:sub(i, i)
-    local after
     if c == '"' then
-      after = string_end(s, i)
+      i = string_end(s, i)
     elseif c == "{" or c == "[" then
-      depth, after = depth + 1, i + 1
+      depth, i = depth + 1, i + 1
     elseif c == "}" or c == "]" then
-      depth, after = depth - 1, i + 1
+      depth, i = depth - 1, i + 1
     else
-      after = s:match("^[^%s\"%[%]{}:,]+()", i) or i + 1
+      i = s:match(depth == 0 and "^[^%s,}]+()" or '^[^%s"%[%]{}]+()', i)
     end
-    out[#out + 1] = s:sub(i, after - 1)
-    i = after
-    local blank = s:match("^%s+()", i)
-    i = blank or i
+    local after = s:match("^%s+()", i)
+    if after then
+      out[#out + 1] = s:sub(from, i - 1)
+      from, i = after, after
+    end
   until depth == 0
+  out[#out + 1] = s:sub(from, i - 1)
   return table.concat(out), i
 end
 

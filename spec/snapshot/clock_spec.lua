@@ -1,9 +1,25 @@
+local children = require "spec.support.children"
 local clock = require "epoch.snapshot.clock"
+local work = require "spec.support.work"
 
 describe("times", function()
   it("are written in UTC, whole seconds", function()
     assert.equal("2026-11-21T05:16:47Z", clock.format(1795238207))
     assert.equal("1970-01-01T00:00:00Z", clock.format(0))
+  end)
+
+  it("begin when SOURCE_DATE_EPOCH says so", function()
+    local function now(value)
+      return work.output(("SOURCE_DATE_EPOCH='%s' %s -e 'require \"spec.support.paths\" "
+        .. "local t, err = require(\"epoch.snapshot.clock\").now() print(t or err.kind)'"):format(
+        value, children.lua))
+    end
+    assert.equal("1795238207", now "1795238207")
+    for _, value in ipairs { "yesterday", "-1", "1e9", "0x10", "999999999999" } do
+      assert.equal("usage", now(value))
+    end
+    assert.is_true(math.abs(tonumber(now "") - os.time()) < 60)
+    assert.equal(7, clock.now(7))
   end)
 
   it("are read with fractions and offsets", function()

@@ -103,6 +103,21 @@ describe("a pull", function()
     end)
   end)
 
+  it("gives back empty files and files that are all hole", function()
+    with(function(pull, store, dir)
+      artifacts.snapshot(store, "vms/demo:v1", {
+        { "empty", "", more = {} }, { "hole.raw", "", more = { mode = 384, sparseMap = "null",
+                                                              sparseSize = 1048576 } },
+      })
+      assert.is_true(pull())
+      local events = tar.whole(committed(dir))
+      assert.matches("^empty mode=640 size=0 ", events[2])
+      assert.matches("^hole.raw mode=600 size=0 ", events[3])
+      assert.truthy(events[3]:find("sparse 1048576 null", 1, true))
+      assert.equal("end", events[4])
+    end)
+  end)
+
   it("names the snapshot as is wished, else as the repository", function()
     with(function(pull, store, dir)
       artifacts.snapshot(store, "demo:latest", THREE)

@@ -17,7 +17,7 @@ local function with(use)
     local store = artifacts.store(task)
     local function push(export, opts, more)
       local runner = assert(snapshot.exec_cocoon { binary = artifacts.program(dir, more),
-                                                   stderr = "null" })
+                                                   stderr = "null", grace = 0.5 })
       work.write_file(dir .. "/export", export)
       local given = { name = "vms/demo", tag = "v1", snapshot = "vm" }
       for k, v in pairs(opts or {}) do
@@ -198,6 +198,25 @@ describe("a push", function()
         [ -e arrived ] || exit 1
         tail -c +2049 export
         exit 0]]))
+    end)
+  end)
+
+  it("that has no room for its spool, or is cancelled, ends the export", function()
+    with(function(push, store, dir, task)
+      local result, err = push(SMALL, { spool_dir = dir .. "/nowhere" }, "cat export; exec sleep 20")
+      assert.is_nil(result)
+      assert.truthy(tostring(err):find(dir .. "/nowhere", 1, true), tostring(err))
+      local exists = store.blob_exists
+      function store.blob_exists(self, ...)
+        task.loop:cancel("enough")
+        return exists(self, ...)
+      end
+      local began = core.now()
+      result, err = push(SMALL, nil, "trap '' TERM; head -c 2048 export; sleep 20; exit 0")
+      assert.is_nil(result)
+      assert.equal("cancelled", err.kind)
+      assert.is_true(core.now() - began < 15)
+      assert.is_nil(store.manifests["vms/demo:v1"])
     end)
   end)
 
