@@ -118,6 +118,26 @@ describe("a pull", function()
     end)
   end)
 
+  it("gives back the map of a disk in 45 000 pieces", function()
+    with(function(pull, store, dir, task)
+      local pieces = {}
+      for i = 1, 45000 do
+        pieces[i] = ('{"o":%d,"l":1}'):format(1000000 + 2 * i)
+      end
+      local map = "[" .. table.concat(pieces, ",") .. "]"
+      work.write_file(dir .. "/export", artifacts.export {
+        tar.pax { { "COCOON.sparse.map", map }, { "COCOON.sparse.size", "2000000" } }
+          .. tar.file("cow.raw", ("x"):rep(45000)),
+      })
+      local runner = assert(snapshot.exec_cocoon { binary = dir .. "/cocoon", stderr = "null" })
+      assert(snapshot.pusher { uploader = store, cocoon = runner, task = task }:push {
+        name = "vms/demo", tag = "v1" })
+      assert.is_true(pull())
+      local events = tar.whole(committed(dir))
+      assert.is_true(events[2]:find("sparse 2000000 " .. map, 1, true) ~= nil) -- not printed
+    end)
+  end)
+
   it("names the snapshot as is wished, else as the repository", function()
     with(function(pull, store, dir)
       artifacts.snapshot(store, "demo:latest", THREE)
