@@ -239,6 +239,25 @@ function core.rename(from, to) end
 ---@return true?
 function core.sync_parent(path) end
 
+--- The names in a directory, without "." and "..", in no order; "too_large" for more than a
+--- million. A symbolic link to a directory is followed.
+---@param path string
+---@return string[]?
+function core.list(path) end
+
+---@class epoch.stat
+---@field type "file"|"directory"|"link"|"other"
+---@field size integer
+---@field mtime integer seconds since 1970
+---@field mtime_ns integer nanoseconds beyond these
+---@field mode integer permission bits
+---@field id string the same for the same file, as long as that exists
+
+--- What has this name. A symbolic link is not followed: its type is "link".
+---@param path string
+---@return epoch.stat?
+function core.stat(path) end
+
 ---@class epoch.lock
 local lock = {}
 

@@ -50,6 +50,22 @@ enum ep_status ep_fs_rename(const char *from, const char *to, struct ep_err *err
 /* The directory that holds `path`: what was renamed or removed in it is on disk. */
 enum ep_status ep_fs_sync_parent(const char *path, struct ep_err *err) EP_MUST;
 
+/* What a directory holds, without "." and "..", in no order: `*n` names, each with a NUL byte
+** behind it. More than `max` names fail with "too_large". A symbolic link as the last part of
+** `path` is followed. */
+struct ep_block *ep_fs_list(struct ep_host *host, const char *path, size_t max, size_t *n,
+                            struct ep_err *err) EP_MUST;
+
+struct ep_stat {
+  const char *type; /* "file", "directory", "link" or "other" */
+  int64_t size, mtime, mtime_ns;
+  unsigned mode;     /* permission bits, setuid and the like */
+  uint64_t dev, ino; /* together: which file it is, as long as it is there */
+};
+/* Of the name itself: a symbolic link is not followed. */
+enum ep_status ep_fs_stat(const char *path, struct ep_stat *out,
+                          struct ep_err *err) EP_MUST;
+
 /* An advisory lock (flock) on a file that is made when missing. Never waits: fails with
 ** "busy" while another holder, also one of this process, has it. Ends with the object. */
 struct ep_lock;

@@ -1,6 +1,7 @@
 /* The file system as far as a store needs it: directories, names, locks, holes. */
 #include "file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -66,6 +67,99 @@ enum ep_status ep_fs_sync_parent(const char *path, struct ep_err *err)
     (void)close(fd);
   ep_free(dir);
   return st;
+}
+
+/* Names as they are found, one after the other. */
+struct names {
+  char *text;
+  size_t size, cap, n;
+};
+
+static enum ep_status add_name(struct names *names, const char *name, struct ep_err *err)
+{
+  size_t size = strlen(name) + 1;
+  if (names->cap - names->size < size) {
+    size_t cap = names->cap ? 2 * names->cap : 4096;
+    char *text = ep_realloc(names->text, cap);
+    if (!text)
+      return ep_fail_memory(err);
+    names->text = text;
+    names->cap = cap;
+  }
+  memcpy(names->text + names->size, name, size);
+  names->size += size;
+  names->n++;
+  return EP_OK;
+}
+
+static enum ep_status read_names(DIR *dir, const char *path, size_t max,
+                                 struct names *names, struct ep_err *err)
+{
+  enum ep_status st = EP_OK;
+  while (st == EP_OK) {
+    struct dirent *entry;
+    errno = 0;
+    entry = readdir(dir);
+    if (!entry)
+      return errno == 0 ? EP_OK : ep_fail_errno(err, errno, "listing %s", path);
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+      continue;
+    st = names->n < max
+             ? add_name(names, entry->d_name, err)
+             : ep_fail(err, "too_large", "%s has more than %zu names", path, max);
+  }
+  return st;
+}
+
+struct ep_block *ep_fs_list(struct ep_host *host, const char *path, size_t max, size_t *n,
+                            struct ep_err *err)
+{
+  struct names names = {0};
+  struct ep_block *block = NULL;
+  int fd = open(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC);
+  DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+  if (!dir) {
+    (void)ep_fail_errno(err, errno, "listing %s", path);
+    if (fd >= 0)
+      (void)close(fd);
+    return NULL;
+  }
+  if (read_names(dir, path, max, &names, err) == EP_OK) {
+    block = ep_block_new(host, names.size);
+    if (!block)
+      (void)ep_fail_memory(err);
+    else if (names.size > 0)
+      memcpy(block->data, names.text, names.size);
+  }
+  (void)closedir(dir);
+  ep_free(names.text);
+  *n = names.n;
+  return block;
+}
+
+static const char *type_name(mode_t mode)
+{
+  return S_ISREG(mode)   ? "file"
+         : S_ISDIR(mode) ? "directory"
+         : S_ISLNK(mode) ? "link"
+                         : "other";
+}
+
+enum ep_status ep_fs_stat(const char *path, struct ep_stat *out, struct ep_err *err)
+{
+  struct stat st;
+  if (lstat(path, &st) < 0)
+    return ep_fail_errno(err, errno, "looking at %s", path);
+  *out = (struct ep_stat){
+      .type = type_name(st.st_mode),
+      .size = st.st_size,
+      .mtime = st.st_mtim.tv_sec,
+      .mtime_ns = st.st_mtim.tv_nsec,
+      .mode = st.st_mode & 07777,
+      .dev = st.st_dev,
+      .ino = st.st_ino,
+  };
+  return EP_OK;
 }
 
 struct ep_lock {

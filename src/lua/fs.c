@@ -3,6 +3,11 @@
 
 #include "../base/file.h"
 
+#include <stdio.h>
+
+/* Never seen by scripts: what core_list has in hand while it fills its table. */
+#define LEP_NAMES "epoch.names"
+
 /* core.mkdir(path[, mode]): with its parents; one that is there is fine */
 static int core_mkdir(lua_State *L)
 {
@@ -32,6 +37,60 @@ static int core_sync_parent(lua_State *L)
 {
   struct ep_err err;
   return lep_done(L, ep_fs_sync_parent(lep_checkpath(L, 1), &err), &err);
+}
+
+enum { NAMES_MAX = 1000000 };
+
+/* core.list(path) -> {name, …}, in no order */
+static int core_list(lua_State *L)
+{
+  const char *path = lep_checkpath(L, 1);
+  struct lep_handle *h = lep_new(L, LEP_NAMES);
+  const struct ep_block *block;
+  const unsigned char *name;
+  struct ep_err err;
+  size_t i, n;
+  h->obj = ep_fs_list(lep_host(L), path, NAMES_MAX, &n, &err);
+  if (!h->obj)
+    return lep_fail(L, &err);
+  block = h->obj;
+  name = block->data;
+  lua_createtable(L, (int)n, 0);
+  for (i = 0; i < n; i++) {
+    size_t length = strlen((const char *)name);
+    lua_pushlstring(L, (const char *)name, length);
+    lua_rawseti(L, -2, (int)i + 1);
+    name += length + 1;
+  }
+  ep_release(h->obj);
+  h->obj = NULL;
+  return 1;
+}
+
+/* core.stat(path) -> {type=, size=, mtime=, mtime_ns=, mode=, id=}: links are not followed */
+static int core_stat(lua_State *L)
+{
+  struct ep_stat st;
+  struct ep_err err;
+  char id[40];
+  if (ep_fs_stat(lep_checkpath(L, 1), &st, &err) != EP_OK)
+    return lep_fail(L, &err);
+  (void)snprintf(id, sizeof id, "%llx:%llx", (unsigned long long)st.dev,
+                 (unsigned long long)st.ino);
+  lua_createtable(L, 0, 6);
+  lua_pushstring(L, st.type);
+  lua_setfield(L, -2, "type");
+  lep_pushsize(L, st.size);
+  lua_setfield(L, -2, "size");
+  lep_pushsize(L, st.mtime);
+  lua_setfield(L, -2, "mtime");
+  lep_pushsize(L, st.mtime_ns);
+  lua_setfield(L, -2, "mtime_ns");
+  lep_pushsize(L, st.mode);
+  lua_setfield(L, -2, "mode");
+  lua_pushstring(L, id);
+  lua_setfield(L, -2, "id");
+  return 1;
 }
 
 static void close_lock(void *lock)
@@ -85,6 +144,8 @@ static const luaL_Reg functions[] = {
     {"unlink", core_unlink},
     {"rename", core_rename},
     {"sync_parent", core_sync_parent},
+    {"list", core_list},
+    {"stat", core_stat},
     {"lock", core_lock},
     {"extents", core_extents},
     {NULL, NULL},
@@ -93,5 +154,6 @@ static const luaL_Reg functions[] = {
 void lep_open_fs(lua_State *L)
 {
   lep_class(L, LEP_LOCK, no_methods);
+  lep_class(L, LEP_NAMES, no_methods);
   lep_setfuncs(L, functions);
 }

@@ -46,6 +46,8 @@ for _, threads in ipairs { 0, 2 } do
   assert(core.file(path)):read(1)
   assert(core.lock(path)):close()
   assert(core.extents(path))
+  assert(core.stat(path).size == 1)
+  assert(#assert(core.list("spec")) > 0)
   os.remove(path)
 
   local timer = assert(loop:timer(0.001))
