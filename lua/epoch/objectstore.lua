@@ -1,0 +1,176 @@
+--- Object stores: whole objects under keys with slashes in them. A directory is one
+-- (epoch.objectstore.directory); everything above asks only for this:
+--
+--     store:get(key, { offset =, length = }?)  -> source, info | nil, err
+--     store:read(key, max)                     -> bytes, info | nil, err     small ones, at once
+--     store:head(key)                          -> info | nil, err
+--     store:put(key, size, body, options?)     -> etag | nil, err
+--     store:delete(key)                        -> true | nil, err            also when not there
+--     store:list(prefix, options?)             -> page | nil, err
+--     store:describe(), store:close()
+--
+-- info: { size =, etag =, modified = seconds }; of `get`, size is what the source will give.
+-- What is not there is kind "not_found". An object appears whole or not at all, and replaces
+-- what had its key. There is no rename.
+--
+-- put: `options` are `digest` (checked before the object exists), `if_match` (an ETag: only
+-- in the place of exactly that) and `if_none_match = "*"` (only where nothing is); what
+-- forbids it is kind "conflict". An ETag is only good for `if_match`: objects with equal
+-- ETags have equal bytes, but one object may have several. Conditional puts and deletes of
+-- a key see each other, between processes too; an unconditional put just wins.
+--
+-- list: the keys that begin with `prefix`, in bytewise order, after the key (or prefix)
+-- `after`, at most `limit` (the store decides otherwise); with `delimiter = "/"` what has
+-- one behind the prefix is told as a prefix only. A page: { keys = { { key =, size =,
+-- modified = } }, prefixes = { "a/" }, more = boolean, last = for the next `after` }.
+--
+-- A body is a function that answers a fresh source, a source, a string, or any object with
+-- `read(n)` and `close()`.
+local core = require "epoch.core"
+local errors = require "epoch.errors"
+local text = require "epoch.text"
+
+local M = {}
+
+M.MAX_KEY = 1024
+local MAX_SEGMENT = 255
+
+local PIECE = 256 * 1024
+
+local function bad(key, why)
+  return errors.fail("invalid", ("the key %s cannot be used: %s"):format(text.quote(key), why))
+end
+
+--- Is it a key: parts of printable ASCII with slashes between? Parts do not begin with a
+--- dot: those names are the store's own, and none of them leads elsewhere.
+---@param key any
+---@return true?
+---@return epoch.Error?
+function M.check_key(key)
+  if type(key) ~= "string" then
+    return errors.fail("invalid", "a key must be a string, not a " .. type(key))
+  elseif key == "" then
+    return errors.fail("invalid", "the key is empty")
+  elseif #key > M.MAX_KEY then
+    return bad(key, ("%d bytes long, at most %d are allowed"):format(#key, M.MAX_KEY))
+  elseif key:find("[^\33-\126]") then
+    return bad(key, "a space, a control character or one that is not ASCII")
+  end
+  for segment in (key .. "/"):gmatch("([^/]*)/") do
+    if segment == "" then
+      return bad(key, "an empty part")
+    elseif segment:sub(1, 1) == "." then
+      return bad(key, "a part that begins with a dot")
+    elseif #segment > MAX_SEGMENT then
+      return bad(key, ("a part of more than %d bytes"):format(MAX_SEGMENT))
+    end
+  end
+  return true
+end
+
+--- Is it the beginning of keys: "", or a key, with or without a slash at its end?
+---@param prefix any
+---@return true?
+---@return epoch.Error?
+function M.check_prefix(prefix)
+  if prefix == "" then
+    return true
+  end
+  return M.check_key(type(prefix) == "string" and prefix:gsub("(.)/$", "%1") or prefix)
+end
+
+--- Lets go of a body that is not needed.
+---@param body any
+function M.drop(body)
+  if type(body) == "userdata" or type(body) == "table" and body.close then
+    body:close()
+  end
+end
+
+-- What a script's own object gives, kept so that it becomes a source of the core.
+local function spooled(task, object)
+  local spool = core.spool {}
+  local sink = spool:sink()
+  local ok, err, piece = true, nil, nil
+  while ok and piece ~= "" do -- as an end, nil and "" are the same
+    local why, code
+    piece, why, code = object:read(PIECE)
+    if not piece and why ~= nil then
+      ok, err = nil, errors.is(why) and why or errors.from_core(why, code, "read the body")
+    end
+    piece = piece or ""
+    local at = 1
+    while ok and at <= #piece do
+      local n
+      n, err = task:await(sink, "write", at == 1 and piece or piece:sub(at))
+      ok, at = n, at + (n or 0)
+    end
+  end
+  if ok then
+    ok, err = task:await(sink, "finish")
+  end
+  M.drop(object)
+  local source, message, code
+  if ok then
+    source, message, code = spool:source()
+    err = not source and errors.from_core(message, code) or nil
+  end
+  sink:close()
+  spool:close()
+  return source, err
+end
+
+--- A source of the core for a body.
+---@param task epoch.task
+---@param body any
+---@return epoch.source?
+---@return epoch.Error?
+function M.source(task, body)
+  local err
+  if type(body) == "function" then
+    body, err = body()
+    if body == nil then
+      return nil, errors.is(err) and err or errors.from_core(err or "the body is missing")
+    end
+  end
+  if type(body) == "string" then
+    return core.bytes(body)
+  elseif type(body) == "table" then
+    return spooled(task, body)
+  end
+  return body
+end
+
+--- Every key and prefix of a listing, page after page, as one page.
+---@param store table
+---@param prefix string
+---@param delimiter string?
+---@return { keys: table[], prefixes: string[] }?
+---@return epoch.Error?
+function M.list_all(store, prefix, delimiter)
+  local all, after = { keys = {}, prefixes = {} }, nil
+  repeat
+    local page, err = store:list(prefix, { delimiter = delimiter, after = after })
+    if not page then
+      return nil, err
+    end
+    for _, key in ipairs(page.keys) do
+      all.keys[#all.keys + 1] = key
+    end
+    for _, one in ipairs(page.prefixes) do
+      all.prefixes[#all.prefixes + 1] = one
+    end
+    after = page.last
+  until not page.more
+  return all
+end
+
+--- A different wait for each try and each process, growing: seconds before the next one.
+---@param try integer
+---@return number
+function M.backoff(try)
+  local noise = core.now() * 1e6 % 997 / 997
+  return math.min(0.002 * 2 ^ math.min(try, 6), 0.1) * (0.5 + noise)
+end
+
+return M

@@ -1,0 +1,167 @@
+--- What a home on an object store has to know of a manifest: that it is one, what it is
+-- served as, and which blobs must be there before it.
+local core = require "epoch.core"
+local errors = require "epoch.errors"
+local json = require "epoch.json"
+local reference = require "epoch.reference"
+local text = require "epoch.text"
+
+local M = {}
+
+M.MAX = 4 * 1024 * 1024
+M.IMAGE = "application/vnd.oci.image.manifest.v1+json"
+M.INDEX = "application/vnd.oci.image.index.v1+json"
+
+local function invalid(what)
+  return errors.fail("invalid", "manifest: " .. what)
+end
+
+--- A reference that is a tag or a digest: "tag" or "digest", checked.
+---@param given any
+---@return "tag"|"digest"|nil
+---@return epoch.Error?
+function M.kind_of(given)
+  local is_digest = type(given) == "string" and given:find(":", 1, true) ~= nil
+  local ok, err
+  if is_digest then
+    ok, err = reference.check_digest(given)
+  else
+    ok, err = reference.check_tag(given)
+  end
+  return ok and (is_digest and "digest" or "tag"), err
+end
+
+--- Reads a manifest that is stored or to be stored: its members, and its media type: what
+--- it says itself, else what it came as, else what it looks like.
+---@param bytes string
+---@param media_type string?
+---@return table? members
+---@return string|epoch.Error media_type
+function M.read(bytes, media_type)
+  if #bytes > M.MAX then
+    return errors.fail("too_large", ("a manifest of %d bytes, at most %d are allowed; use fewer "
+      .. "or shorter annotations"):format(#bytes, M.MAX))
+  end
+  local members, err = json.decode(bytes, M.MAX)
+  if err then
+    return invalid(err.message)
+  elseif type(members) ~= "table" or not bytes:find("^%s*{") then
+    return invalid("it is no JSON object")
+  end
+  local said = members.mediaType
+  if said == json.null then
+    said = nil
+  elseif said ~= nil and (type(said) ~= "string" or not said:find("^[%w!#$&^_.+/-]+$")) then
+    return invalid("its mediaType is none")
+  end
+  if said and media_type and said ~= media_type then
+    return invalid(("it says that it is %s, and came as %s"):format(text.quote(said),
+      text.quote(media_type)))
+  end
+  return members, said or media_type or (members.manifests ~= nil and M.INDEX or M.IMAGE)
+end
+
+-- Digest and size of a descriptor; generation 1 has bare hex digits.
+local function descriptor(value, first_generation)
+  if type(value) ~= "table" then
+    return invalid("a descriptor is none")
+  end
+  local digest, size = value.digest, json.size(value.size)
+  if first_generation and type(digest) == "string" and digest:find("^%x+$") then
+    digest = "sha256:" .. digest
+  end
+  local ok, err = reference.check_digest(digest)
+  if not ok then
+    return invalid(err.message)
+  elseif not size then
+    return invalid("the size of " .. digest .. " is none")
+  end
+  return { digest = digest, size = size }
+end
+
+-- Stored elsewhere, by decision of whoever made it.
+local function is_foreign(value)
+  return type(value) == "table" and (type(value.urls) == "table" and value.urls[1] ~= nil
+    or type(value.mediaType) == "string"
+      and (value.mediaType:find("nondistributable", 1, true)
+        or value.mediaType:find("diff.tar.foreign", 1, true)) ~= nil)
+end
+
+--- The blobs a manifest refers to, that is config and layers.
+---@param members table
+---@return { digest: epoch.digest, size: integer }[]?
+---@return epoch.Error?
+function M.blobs(members)
+  local first = members.schemaVersion == 1
+  local values, found = {}, {}
+  if members.config ~= nil and members.config ~= json.null then
+    values[1] = members.config
+  end
+  for _, field in ipairs { "layers", first and "baseImages" or nil } do
+    local list = members[field]
+    if type(list) == "table" then
+      for _, value in ipairs(list) do
+        values[#values + 1] = value
+      end
+    elseif list ~= nil and list ~= json.null then
+      return invalid("its " .. field .. " are no list")
+    end
+  end
+  for _, value in ipairs(values) do
+    if not is_foreign(value) then
+      local one, err = descriptor(value, first)
+      if not one then
+        return nil, err
+      end
+      found[#found + 1] = one
+    end
+  end
+  return found
+end
+
+--- Checks a manifest before it is stored in `home` under `name` and `given`: its digest and
+--- media type, when it is whole and all its blobs are there.
+---@param home table
+---@param name string
+---@param given string tag or digest
+---@param bytes string
+---@param media_type string?
+---@return epoch.digest?
+---@return string|epoch.Error media_type
+---@return table? members
+function M.check(home, name, given, bytes, media_type)
+  local kind, err = M.kind_of(given)
+  if not kind then
+    return nil, err
+  end
+  local members
+  members, media_type = M.read(bytes, media_type)
+  if not members then
+    return nil, media_type
+  end
+  local digest = core.digest(bytes, kind == "digest" and given:match("^[^:]+") or nil)
+  if kind == "digest" and digest ~= given then
+    return errors.fail("digest_mismatch", ("the manifest is %s, not %s"):format(digest, given))
+  end
+  local blobs
+  blobs, err = M.blobs(members)
+  if not blobs then
+    return nil, err
+  end
+  for _, blob in ipairs(blobs) do
+    local size
+    size, err = home:blob_size(name, blob.digest)
+    if not size and err.kind == "not_found" then
+      return errors.fail("blob_unknown", ("the manifest needs blob %s, which is not in %s; "
+        .. "it has to be stored first"):format(blob.digest, home:describe()))
+    elseif not size then
+      return nil, err
+    elseif size ~= blob.size then
+      return errors.fail("size_mismatch", ("blob %s has %.0f bytes in %s, the manifest says "
+        .. "%.0f"):format(blob.digest, size, home:describe(), blob.size))
+    end
+  end
+  return digest, media_type, members
+end
+
+return M

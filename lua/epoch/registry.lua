@@ -1,0 +1,187 @@
+--- A registry in an object store: the object layout, as a home.
+--
+--     catalog.json                             names and tags, to be had quickly
+--     manifests/NAME/TAG.json                  manifests by tag, as pushed
+--     manifests/NAME/_digests/sha256-HEX.json  the same by digest
+--     blobs/sha256/HEX
+--
+-- The keys are the truth. A manifest is stored by digest, then by tag, then the catalog
+-- follows; tags are taken away in the same order, so that whatever is cut short can be done
+-- again.
+local core = require "epoch.core"
+local blobs = require "epoch.objectstore.blobs"
+local errors = require "epoch.errors"
+local manifests = require "epoch.objectstore.manifests"
+local reference = require "epoch.reference"
+local tags_of = require "epoch.registry.tags"
+
+local Registry = {
+  __name = "epoch.registry",
+  blob_size = blobs.blob_size, get_blob = blobs.get_blob,
+  put_blob = blobs.put_blob, mount_blob = blobs.mount_blob,
+}
+Registry.__index = Registry
+
+local M = {}
+
+--- The registry in a store, which it closes in the end.
+---@param task epoch.task
+---@param store table
+---@return table home
+function M.new(task, store)
+  return setmetatable({ task = task, store = store }, Registry)
+end
+
+-- The key of a manifest, "tag" or "digest"; or nil and the error.
+local function key_of(name, given)
+  local ok, err = reference.check_name(name)
+  if not ok then
+    return nil, err
+  end
+  local kind
+  kind, err = manifests.kind_of(given)
+  if not kind then
+    return nil, err
+  elseif kind == "tag" then
+    return tags_of.key(name, given), kind
+  end
+  return tags_of.directory_of(name) .. "_digests/" .. given:gsub(":", "-") .. ".json", kind
+end
+
+--- Makes the catalog anew from the keys.
+---@return true?
+---@return epoch.Error?
+function Registry:rebuild_catalog()
+  return tags_of.rebuild(self)
+end
+
+local function read_manifest(self, key, shown)
+  local bytes, info = self.store:read(key, manifests.MAX)
+  if not bytes and info.kind == "not_found" then
+    return errors.fail("not_found", ("%s is not in %s"):format(shown, self:describe()))
+  end
+  return bytes, info
+end
+
+function Registry:get_manifest(name, given)
+  local key, kind = key_of(name, given)
+  if not key then
+    return nil, kind
+  end
+  local shown = name .. (kind == "tag" and ":" or "@") .. given
+  local bytes, err = read_manifest(self, key, shown)
+  if not bytes then
+    return nil, err
+  end
+  local digest = core.digest(bytes, kind == "digest" and given:match("^[^:]+") or nil)
+  if kind == "digest" and digest ~= given then
+    return errors.fail("digest_mismatch", ("%s in %s has become %s; store it again"):format(
+      shown, self:describe(), digest))
+  end
+  local members, media_type = manifests.read(bytes)
+  if not members then
+    return nil, errors.wrap(media_type, "read " .. shown)
+  end
+  return { bytes = bytes, media_type = media_type, digest = digest }
+end
+
+function Registry:put_manifest(name, given, bytes, media_type)
+  local key, kind = key_of(name, given)
+  if not key then
+    return nil, kind
+  end
+  local digest, err = manifests.check(self, name, given, bytes, media_type)
+  if not digest then
+    return nil, err
+  end
+  local etag
+  etag, err = self.store:put((key_of(name, digest)), #bytes, bytes, { digest = digest })
+  if etag and kind == "tag" then
+    etag, err = self.store:put(key, #bytes, bytes, { digest = digest })
+    if etag then
+      etag, err = tags_of.refresh(self, name)
+    end
+  end
+  return etag and digest, err
+end
+
+-- Takes away every tag whose manifest has this digest.
+local function unlink_tags(self, name, digest)
+  local tags, err = tags_of.stored(self, name)
+  if not tags then
+    return nil, err
+  end
+  local algorithm = digest:match("^[^:]+")
+  for _, key in pairs(tags) do
+    local bytes, info = self.store:read(key, manifests.MAX)
+    if not bytes and info.kind ~= "not_found" and info.kind ~= "too_large" then
+      return nil, info
+    elseif bytes and core.digest(bytes, algorithm) == digest then
+      local ok, why = self.store:delete(key)
+      if not ok then
+        return nil, why
+      end
+    end
+  end
+  return true
+end
+
+--- A tag: that tag. A digest: every tag of it, then the manifest. Blobs stay.
+function Registry:delete_manifest(name, given)
+  local key, kind = key_of(name, given)
+  if not key then
+    return nil, kind
+  end
+  local ok, err
+  if kind == "digest" then
+    ok, err = unlink_tags(self, name, given)
+  else
+    ok, err = self.store:delete(key)
+  end
+  if not ok then
+    return nil, err
+  end
+  ok, err = self.store:head(tags_of.CATALOG)
+  if ok then -- where there is none, there is nothing to take out of it
+    ok, err = tags_of.refresh(self, name)
+  end
+  if not ok and err.kind ~= "not_found" then
+    return nil, err
+  elseif kind == "digest" then
+    return self.store:delete(key)
+  end
+  return true
+end
+
+function Registry:tags(name)
+  local ok, err = reference.check_name(name)
+  if not ok then
+    return nil, err
+  end
+  local tags, any = tags_of.stored(self, name)
+  if not tags then
+    return nil, any
+  elseif not any then
+    return errors.fail("not_found", ("%s is not in %s"):format(name, self:describe()))
+  end
+  local list = {}
+  for tag in pairs(tags) do
+    list[#list + 1] = tag
+  end
+  table.sort(list)
+  return list
+end
+
+function Registry:repositories()
+  return tags_of.names(self)
+end
+
+function Registry:describe()
+  return self.store:describe()
+end
+
+function Registry:close()
+  return self.store:close()
+end
+
+return M

@@ -1,0 +1,164 @@
+--- Names and tags of a registry in an object store: what the keys say, and the catalog that
+-- follows them. The catalog's entry of a name is always made from the keys and put in place
+-- by compare-and-swap, so nobody's entry is lost, and a lost catalog is only a slow one.
+local catalog = require "epoch.catalog"
+local errors = require "epoch.errors"
+local objectstore = require "epoch.objectstore"
+local reference = require "epoch.reference"
+
+local M = {}
+
+M.CATALOG = "catalog.json"
+local TRIES = 200
+
+function M.directory_of(name)
+  return "manifests/" .. name .. "/"
+end
+
+function M.key(name, tag)
+  return M.directory_of(name) .. tag .. ".json"
+end
+
+-- Name and tag of a key by tag, or nil.
+local function tag_of(key)
+  local name, tag = key:match("^manifests/(.+)/([^/]+)%.json$")
+  if name and reference.check_name(name) and reference.check_tag(tag) then
+    return name, tag
+  end
+end
+
+--- Tags with their keys as the keys have them, and whether there is anything of the
+--- repository at all.
+---@param self { store: table }
+---@param name string
+---@return table<string, string>?
+---@return boolean|epoch.Error any
+function M.stored(self, name)
+  local found, err = objectstore.list_all(self.store, M.directory_of(name), "/")
+  if not found then
+    return nil, err
+  end
+  local tags, any = {}, false
+  for _, one in ipairs(found.keys) do
+    local of, tag = tag_of(one.key)
+    if of == name then
+      tags[tag], any = one.key, true
+    end
+  end
+  for _, prefix in ipairs(found.prefixes) do
+    any = any or prefix == M.directory_of(name) .. "_digests/"
+  end
+  return tags, any
+end
+
+--- Everything, as epoch.catalog has it.
+---@param self { store: table }
+function M.all(self)
+  local found, err = objectstore.list_all(self.store, "manifests/")
+  if not found then
+    return nil, err
+  end
+  local repositories, youngest = {}, {}
+  for _, one in ipairs(found.keys) do
+    local name, tag = tag_of(one.key)
+    if name then
+      local entry = repositories[name] or { tags = {} }
+      repositories[name] = entry
+      entry.tags[tag] = one.key
+      youngest[name] = math.max(youngest[name] or 0, one.modified)
+      entry.updated = catalog.time(youngest[name])
+    end
+  end
+  return repositories
+end
+
+-- Changes the catalog, as often as it takes to do so between others' changes. `change` gets
+-- what there is (nil: nothing that can be read) and answers what shall be, or nil, err.
+local function update_catalog(self, change)
+  local err
+  for try = 1, TRIES do
+    local bytes, info = self.store:read(M.CATALOG, catalog.MAX)
+    if not bytes and info.kind ~= "not_found" then
+      return nil, info
+    end
+    local repositories, text, etag, slept
+    repositories, err = change(bytes and catalog.parse(bytes))
+    text = repositories
+    if repositories then
+      text, err = catalog.encode(repositories, catalog.time(os.time()))
+    end
+    if not text then
+      return nil, err
+    end
+    etag, err = self.store:put(M.CATALOG, #text, text, {
+      if_match = bytes and info.etag or nil, if_none_match = not bytes and "*" or nil,
+    })
+    if etag then
+      return true
+    elseif err.kind ~= "conflict" then
+      return nil, err
+    end
+    slept, err = self.task:sleep(objectstore.backoff(try))
+    if not slept then
+      return nil, err
+    end
+  end
+  return errors.fail("busy", ("%s/%s was changed by others %d times in a row; try again")
+    :format(self.store:describe(), M.CATALOG, TRIES))
+end
+
+--- Makes the catalog's entry of a name what its keys are now.
+---@param self { task: epoch.task, store: table }
+---@param name string
+---@return true?
+---@return epoch.Error?
+function M.refresh(self, name)
+  return update_catalog(self, function(repositories)
+    if not repositories then
+      return M.all(self)
+    end
+    local tags, err = M.stored(self, name)
+    if not tags then
+      return nil, err
+    end
+    repositories[name] = next(tags) and { tags = tags, updated = catalog.time(os.time()) } or nil
+    return repositories
+  end)
+end
+
+--- Makes the whole catalog anew from the keys.
+---@param self { task: epoch.task, store: table }
+---@return true?
+---@return epoch.Error?
+function M.rebuild(self)
+  return update_catalog(self, function()
+    return M.all(self)
+  end)
+end
+
+--- What the catalog and the keys have, together: names, sorted.
+---@param self { store: table }
+---@return string[]?
+---@return epoch.Error?
+function M.names(self)
+  local bytes, info = self.store:read(M.CATALOG, catalog.MAX)
+  if not bytes and info.kind ~= "not_found" then
+    return nil, info
+  end
+  local known = bytes and catalog.parse(bytes) or {}
+  local stored, err = M.all(self)
+  if not stored then
+    return nil, err
+  end
+  for name in pairs(stored) do
+    known[name] = true
+  end
+  local list = {}
+  for name in pairs(known) do
+    list[#list + 1] = name
+  end
+  table.sort(list)
+  return list
+end
+
+return M

@@ -1,0 +1,66 @@
+local core = require "epoch.core"
+local homes = require "epoch.home"
+local support = require "spec.support.store"
+
+describe("a home", function()
+  it("is opened by what people write", function()
+    support.with_task(function(task, dir)
+      for _, name in ipairs { "file://" .. dir .. "/a", "oci:" .. dir .. "/b" } do
+        local home = assert(homes.open(task, name))
+        assert.equal(name, home:describe())
+        local manifest, digest = support.put_artifact(home, "demo", "v1", { "one" })
+        assert.equal(manifest, home:get_manifest("demo", digest).bytes)
+        home:close()
+      end
+      assert.equal("file", core.stat(dir .. "/a/catalog.json").type)
+      assert.equal("file", core.stat(dir .. "/b/index.json").type)
+    end)
+  end)
+
+  it("is refused when it is none", function()
+    support.with_task(function(task)
+      for _, name in ipairs { "", "file:", "file://", "file://host/dir", "file:dir", "oci:", "oci:a\nb", "file:///a\0",
+                              "gopher://x", "a b", "host:x/y", "../x", "a//b://c" } do
+        local home, err = homes.open(task, name)
+        assert.is_nil(home)
+        assert.equal("usage", err.kind)
+        assert.matches("^the home \".*\" cannot be used: ", err.message)
+      end
+      assert.error_matches(function() homes.open(task, nil) end, "a home must be a string")
+    end)
+  end)
+
+  it("over HTTP is the client's, and loaded only then", function()
+    support.with_task(function(task)
+      local loaded = package.loaded["epoch.client"]
+      package.loaded["epoch.client"] = {
+        new = function(t, options)
+          assert.equal(task, t)
+          return options
+        end,
+      }
+      local ok, err = pcall(function()
+        for _, name in ipairs { "http://127.0.0.1:5000", "https://host.example/vms", "host.example", "box:50/x" } do
+          local given = { retries = 1 }
+          assert.same({ url = name, retries = 1 }, homes.open(task, name, given))
+          assert.same({ retries = 1 }, given)
+        end
+      end)
+      package.loaded["epoch.client"] = loaded
+      assert(ok, err)
+    end)
+  end)
+
+  it("of another scheme is that of whoever added it", function()
+    support.with_task(function(task)
+      local own = {}
+      homes.schemes.own = function(t, home, options)
+        return t == task and home == "own:x" and options.y and own
+      end
+      local ok, home = pcall(homes.open, task, "own:x", { y = true })
+      homes.schemes.own = nil
+      assert.is_true(ok)
+      assert.equal(own, home)
+    end)
+  end)
+end)
