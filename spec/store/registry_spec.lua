@@ -93,6 +93,23 @@ describe("a blob", function()
   end)
 end)
 
+describe("a cancelled upload", function()
+  it("leaves nothing, and can be done again", function()
+    with_home(function(home, dir, task)
+      local bytes = work.noise(100000)
+      local digest = core.digest(bytes)
+      local source, sink = core.pipe()
+      assert(sink:write(bytes:sub(1, 5000)))
+      task.loop:cancel("enough")
+      kind("cancelled", home:put_blob("demo", digest, #bytes, source))
+      sink:close()
+      assert.same({}, support.files(dir))
+      assert.is_true(home:put_blob("demo", digest, #bytes, bytes))
+      assert.equal(#bytes, home:blob_size("demo", digest))
+    end)
+  end)
+end)
+
 describe("hostile names", function()
   it("are refused before any path is touched", function()
     with_home(function(home, dir)
@@ -329,6 +346,22 @@ describe("the catalog", function()
         assert.equal(101, #home:repositories())
       end)
     end
+  end)
+
+  it("loses nothing when one task does many things at once", function()
+    with_home(function(home, dir, task)
+      local functions = {}
+      for i = 1, 12 do
+        functions[i] = function()
+          return home:put_manifest("vm", "v" .. i, '{"schemaVersion":2,"layers":[]}')
+        end
+      end
+      assert(task:all(functions))
+      assert.equal(12, #home:tags("vm"))
+      for i = 1, 12 do
+        assert.equal(("manifests/vm/v%d.json"):format(i), tags_in_catalog(dir, "vm")["v" .. i])
+      end
+    end)
   end)
 
   it("gives up a change that is never let through, and says so", function()

@@ -189,9 +189,26 @@ local function finish(self, key, sink, given)
   return ok, err
 end
 
+-- Makes the directory of a file. What is new of its path is on disk before the file is.
+local function make_parent(path)
+  local dir = path:match("^(.*)/")
+  local missing, at = {}, dir
+  while at ~= "" and at ~= nil and not core.stat(at) do
+    missing[#missing + 1] = at
+    at = at:match("^(.*)/")
+  end
+  local ok, message, code = core.mkdir(dir, DIR_MODE)
+  for _, new in ipairs(missing) do
+    if ok then
+      ok, message, code = core.sync_parent(new)
+    end
+  end
+  return ok, message, code
+end
+
 local function write(self, key, path, size, body, given)
   local conditional = (given.if_match or given.if_none_match) ~= nil
-  local ok, message, code = core.mkdir((path:match("^(.*)/")), DIR_MODE)
+  local ok, message, code = make_parent(path)
   if not ok then
     objectstore.drop(body)
     return errors.fail(code, message)
