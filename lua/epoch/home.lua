@@ -4,7 +4,8 @@
 --
 -- `home.schemes` maps the word before the first ":" to a function (task, HOME, options) that
 -- answers a home or nil, err; others add theirs. What has no word there is the address of a
--- registry: HOST[:PORT][/PATH]. DIR is taken as it stands, without escapes. `options` are those of epoch.client for a registry.
+-- registry: HOST[:PORT][/PATH]. `options` are those of epoch.client for a registry. DIR is
+-- taken as it stands, without escapes.
 local directory = require "epoch.objectstore.directory"
 local errors = require "epoch.errors"
 local hosts = require "epoch.host"
