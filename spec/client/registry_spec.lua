@@ -153,11 +153,11 @@ describe_or_skip("docker-registry", function()
   end)
 
   it("has no blob of a stream that broke", function()
-    local ok, err = home:put_blob_stream("blobs/broken", core.tar_reader(core.bytes("")) and core.unwrap(
-      core.bytes("\31\139\8\0\0\0\0\0\0\3\75\76\74")))
+    local cut = "\31\139\8\0\0\0\0\0\0\3\75\76\74" -- the begin of a gzip stream
+    local ok, err = home:put_blob_stream("blobs/broken", core.unwrap(core.bytes(cut)))
     assert.is_nil(ok)
     assert.is_true(errors.is(err))
-    assert.matches("upload to", tostring(err))
+    assert.matches("^upload to .*/blobs/broken: .*truncated gzip input", tostring(err))
   end)
 
   it("takes what a script's own object reads", function()

@@ -17,16 +17,19 @@ Credentials.__index = Credentials
 local M = {}
 
 --- `lookup(host)` of the caller comes first; it answers a name and a password, or a table, or
---- nothing. `path`: of docker's config.json; false: none is read.
+--- nothing. `path`: of docker's config.json; false: none is read. `search`: where helpers are,
+--- instead of PATH.
 ---@param task epoch.task
----@param options { lookup: (fun(host: string): string|table|nil, string?)?, path: string|false|nil }?
+---@param options { lookup: function?, path: string|false|nil, search: string? }?
 function M.new(task, options)
   options = options or {}
   local path = options.path
   if path == nil then
     path = docker_config.default_path()
   end
-  return setmetatable({ task = task, lookup = options.lookup, path = path or nil }, Credentials)
+  return setmetatable({
+    task = task, lookup = options.lookup, path = path or nil, search = options.search,
+  }, Credentials)
 end
 
 local FIELDS = { "username", "password", "identity_token", "registry_token" }
@@ -77,7 +80,7 @@ function Credentials:get(at)
   local name, key = docker_config.helper(config, at.keys)
   if name then
     local found
-    found, err = helper.get(self.task, name, key)
+    found, err = helper.get(self.task, name, key, self.search)
     if found ~= false then
       return found, err
     end
@@ -120,7 +123,7 @@ function Credentials:store(host, credential)
   local name, key = docker_config.helper(found.config, found.at.keys)
   local ok
   if name then
-    ok, err = helper.store(self.task, name, key, credential)
+    ok, err = helper.store(self.task, name, key, credential, self.search)
     if not ok then
       return nil, err
     end
@@ -144,7 +147,7 @@ function Credentials:erase(host)
   local name, key = docker_config.helper(found.config, found.at.keys)
   if name then
     local ok
-    ok, err = helper.erase(self.task, name, key)
+    ok, err = helper.erase(self.task, name, key, self.search)
     if not ok then
       return nil, err
     end

@@ -12,11 +12,11 @@ local MAX = 64 * 1024
 --- What helpers say for a host they know nothing of.
 local NOT_FOUND = "credentials not found"
 
-local function find(name)
+local function find(name, search)
   if not name:find("^[%w][%w._-]*$") then
     return errors.fail("invalid", ("the credential helper %s has no proper name"):format(text.quote(name)))
   end
-  local path, message = core.which("docker-credential-" .. name)
+  local path, message = core.which("docker-credential-" .. name, search)
   if not path then
     return errors.fail("process", message .. "; install it, or take it out of docker's config.json")
   end
@@ -42,8 +42,8 @@ local function talk(task, process, input)
   return { output = output, code = result.code, stderr = result.stderr }
 end
 
-local function run(task, name, verb, words)
-  local path, err = find(name)
+local function run(task, name, verb, words, search)
+  local path, err = find(name, search)
   if not path then
     return nil, err
   end
@@ -80,10 +80,11 @@ end
 ---@param task epoch.task
 ---@param name string
 ---@param host string
+---@param search string? where programs are, as PATH has it
 ---@return epoch.Credential|false|nil
 ---@return epoch.Error?
-function M.get(task, name, host)
-  local output, err = run(task, name, "get", host)
+function M.get(task, name, host, search)
+  local output, err = run(task, name, "get", host, search)
   if not output then
     return output, err
   end
@@ -101,7 +102,7 @@ end
 --- Keeps a credential.
 ---@return true?
 ---@return epoch.Error?
-function M.store(task, name, host, credential)
+function M.store(task, name, host, credential, search)
   local words, err = json.encode(json.object {
     { "ServerURL", host },
     { "Username", credential.identity_token and "<token>" or credential.username },
@@ -111,7 +112,7 @@ function M.store(task, name, host, credential)
     return nil, err
   end
   local output
-  output, err = run(task, name, "store", words)
+  output, err = run(task, name, "store", words, search)
   if output == nil then
     return nil, err
   end
@@ -121,8 +122,8 @@ end
 --- Forgets a host; one that is not known is fine.
 ---@return true?
 ---@return epoch.Error?
-function M.erase(task, name, host)
-  local output, err = run(task, name, "erase", host)
+function M.erase(task, name, host, search)
+  local output, err = run(task, name, "erase", host, search)
   if output == nil then
     return nil, err
   end

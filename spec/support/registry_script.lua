@@ -1,0 +1,129 @@
+--- A registry that misbehaves on purpose: what the scripted nginx (server.lua) answers, by the
+-- name of the repository asked for. `seen(key)` of it tells what arrived.
+
+local http = require "spec.support.http"
+local server = require "spec.support.server"
+local work = require "spec.support.work"
+
+local M = {}
+
+local COMMON = [[
+init_by_lua_block {
+  local store = ngx.shared.store
+  function note(key, value)
+    store:set(key, (store:get(key) or "") .. tostring(value) .. "\n")
+  end
+  function count(key)
+    return store:incr("n:" .. key, 1, 0)
+  end
+  function answer(status, body, headers)
+    ngx.status = status
+    for name, value in pairs(headers or {}) do
+      ngx.header[name] = value
+    end
+    ngx.header["Content-Length"] = #(body or "")
+    ngx.send_headers()
+    ngx.print(body or "")
+    return ngx.exit(ngx.OK) -- with the status nginx would act itself: on 408 it hangs up
+  end
+  function host() return ngx.var.http_host end
+  function authorization() return ngx.req.get_headers().authorization or "-" end
+  function body()
+    ngx.req.read_body()
+    local bytes = ngx.req.get_body_data()
+    if not bytes and ngx.req.get_body_file() then
+      local f = io.open(ngx.req.get_body_file(), "rb")
+      bytes = f:read("*a")
+      f:close()
+    end
+    return bytes or ""
+  end
+  -- a protected list of tags; the token must be the latest one that /token gave
+  function guarded(repo, realm, scope)
+    local current = store:get("token")
+    note(repo, authorization())
+    if current and authorization() == "Bearer " .. current and not (store:get("revoked") == current) then
+      return answer(200, '{"name":"x","tags":["v1"]}')
+    end
+    return answer(401, '{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}', {
+      ["WWW-Authenticate"] = ('Bearer realm="%s",service="spec"%s'):format(realm, scope or ""),
+    })
+  end
+  -- uploads that go well; what is special of a repository comes before
+  function upload(repo, rest)
+    local method = ngx.req.get_method()
+    note(repo, method .. " " .. authorization())
+    if method == "HEAD" then
+      local size = store:get(repo .. ":size")
+      if not size then return answer(404) end
+      ngx.header["Content-Length"] = size
+      ngx.status = 200
+      return ngx.exit(200)
+    elseif method == "POST" then
+      return answer(202, "", { Location = "/v2/" .. repo .. "/blobs/uploads/1?state=canary" })
+    elseif method == "PUT" then
+      store:set(repo .. ":size", #body())
+      return answer(201)
+    end
+    return answer(405)
+  end
+  function repeated(n) return ("x"):rep(n) end
+}
+]]
+
+--- Starts it with `repositories`: Lua by name, which finds the path behind the name in `rest`;
+--- `more` locations by path.
+---@param repositories table<string, string>
+---@param more table<string, string>?
+---@param options table? of server.start
+function M.start(repositories, more, options)
+  local locations = {
+    ["= /seen"] = server.lua "ngx.print(ngx.shared.store:get(ngx.var.arg_key) or '')",
+    ["= /set"] = server.lua "ngx.shared.store:set(ngx.var.arg_key, ngx.var.arg_value)",
+  }
+  for name, code in pairs(repositories) do
+    locations["^~ /v2/" .. name .. "/"] = server.lua(
+      ("local repo, rest = %q, ngx.var.uri:sub(%d)\n"):format(name, #name + 6) .. code)
+  end
+  for path, code in pairs(more or {}) do
+    locations[path] = code
+  end
+  local opts = { http = COMMON, locations = locations }
+  for key, value in pairs(options or {}) do
+    opts[key] = value
+  end
+  return server.start(opts)
+end
+
+--- What the script has noted under a key: an array of lines.
+function M.seen(s, key)
+  local lines = {}
+  work.with_loop({ threads = 0 }, function(loop)
+    local text = assert(http.fetch(loop, { url = s.url .. "/seen?key=" .. key, proxy = "" })).body
+    for line in text:gmatch("([^\n]*)\n") do
+      lines[#lines + 1] = line
+    end
+  end)
+  return lines
+end
+
+--- Sets a value that the script reads.
+function M.set(s, key, value)
+  work.with_loop({ threads = 0 }, function(loop)
+    assert(http.fetch(loop, { url = ("%s/set?key=%s&value=%s"):format(s.url, key, value), proxy = "" }))
+  end)
+end
+
+--- How often the server was asked for this, by its log: "GET /token" and the like.
+function M.requests(s, what)
+  M.seen(s, "-") -- its one worker has written about whatever came before this
+  local n = 0
+  for line in s:access_log():gmatch("[^\n]+") do
+    if line:find(" " .. what, 1, true) then
+      n = n + 1
+    end
+  end
+  return n
+end
+
+return M
