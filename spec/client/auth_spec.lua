@@ -147,6 +147,19 @@ describe("credentials of a registry", function()
     assert.equal(2, #script.seen(s, "hopeless"))
   end)
 
+  it("that nobody has are said to be missing", function()
+    refused("hopeless", "unauthorized", "no credentials are known for it, log in with: epoch login 127",
+      function() end)
+  end)
+
+  it("go beside a client's certificate", function()
+    local certified = { url = s.client_url, ca_cert = s.ca, client_cert = s.certs.client,
+      client_key = s.certs.client_key }
+    assert.same({ "v1" }, assert(open(user, certified):tags("secure")))
+    certified.client_cert, certified.client_key = nil, nil
+    assert.equal("refused", select(2, open(user, certified):tags("secure")).kind)
+  end)
+
   it("give a new token before the old one ends", function()
     script.set(s, "token:more", ',"expires_in":1')
     local asked = new_tokens(function()

@@ -14,6 +14,18 @@ local function manifest(body, content_type)
   return ([[ answer(200, %q, { ["Content-Type"] = %q }) ]]):format(body, content_type)
 end
 
+-- The token ends when the first upload begins.
+local RENEWING = [[
+  local store = ngx.shared.store
+  if ngx.req.get_method() == "PUT" then note(repo, "PUT " .. body()) end
+  if authorization() ~= "Bearer " .. (store:get(repo .. ":token") or "first") then
+    return answer(401, "", { ["WWW-Authenticate"] = ('Bearer realm="http://%s/token?repo=%s"'):format(host(), repo) })
+  end
+  if ngx.req.get_method() == "POST" and count(repo) == 1 then
+    store:set(repo .. ":token", "second")
+  end
+  upload(repo, rest)]]
+
 describe("a registry that misbehaves", function()
   local s, task, home
 
@@ -54,6 +66,16 @@ describe("a registry that misbehaves", function()
         upload(repo, rest) ]],
       never = [[ if ngx.req.get_method() == "PUT" then note(repo, "PUT " .. body()) return answer(503) end
         upload(repo, rest) ]],
+      renewing = RENEWING,
+      ["renewing-once"] = RENEWING,
+      streamed = [[ if ngx.req.get_method() == "PATCH" then
+          note(repo, "PATCH " .. body())
+          if count(repo) == 1 then return answer(503) end
+          return answer(202, "", { Location = "/v2/streamed/blobs/uploads/2" })
+        end
+        upload(repo, rest) ]],
+      unstreamed = [[ if ngx.req.get_method() == "PATCH" then note(repo, "PATCH") return answer(503) end
+        upload(repo, rest) ]],
       broken = [[ if ngx.req.get_method() == "HEAD" then
           ngx.header["Content-Length"] = 3
           ngx.status = 200
@@ -90,6 +112,8 @@ describe("a registry that misbehaves", function()
     }, {
       ["= /elsewhere"] = server.lua [[ note("elsewhere", ngx.req.get_method() .. " " .. authorization() .. " "
         .. ngx.var.args .. " " .. body()) answer(201) ]],
+      ["= /token"] = server.lua [[
+        answer(200, '{"token":"' .. (ngx.shared.store:get(ngx.var.arg_repo .. ":token") or "first") .. '"}') ]],
       ["= /download"] = server.lua [[ note("download", authorization()) answer(200, "downloaded") ]],
       ["= /trap"] = server.lua [[ note("trap", authorization())
         answer(401, "", { ["WWW-Authenticate"] = 'Basic realm="x"' }) ]],
@@ -221,6 +245,37 @@ describe("a registry that misbehaves", function()
     it("never again when it can be read only once", function()
       fails("unavailable", "503", home:put_blob("never", DIGEST, #BYTES, core.bytes(BYTES)))
       assert.equal(1, script.requests(s, "PUT /v2/never/"))
+    end)
+
+    it("again with a fresh token when the old one ends in the middle", function()
+      local options = { url = s.url, docker_config = false, proxy = "" }
+      local anonymous = assert(client.new(task, options))
+      assert.is_true(assert(anonymous:put_blob("renewing", DIGEST, #BYTES, function() return core.bytes(BYTES) end)))
+      local sent = 0
+      for _, line in ipairs(script.seen(s, "renewing")) do
+        sent = sent + (line == "PUT " .. BYTES and 1 or 0)
+      end
+      assert.equal(2, sent)
+    end)
+
+    it("not again in the middle when it can be read only once", function()
+      local anonymous = assert(client.new(task, { url = s.url, docker_config = false, proxy = "" }))
+      fails("unauthorized", "cannot be sent again",
+        anonymous:put_blob("renewing-once", DIGEST, #BYTES, core.bytes(BYTES)))
+      assert.equal(1, script.requests(s, "PUT /v2/renewing-once/"))
+    end)
+
+    it("of unknown length again, when it can be read again", function()
+      local sent = assert(home:put_blob_stream("streamed", function() return core.bytes(BYTES) end))
+      assert.same({ digest = DIGEST, size = #BYTES }, sent)
+      local patches = {}
+      for _, line in ipairs(script.seen(s, "streamed")) do
+        patches[#patches + 1] = line:match("^PATCH (.*)")
+      end
+      assert.same({ BYTES, BYTES }, patches)
+      assert.equal(1, script.requests(s, "PUT /v2/streamed/blobs/uploads/2?digest=" .. DIGEST))
+      fails("unavailable", "503", home:put_blob_stream("unstreamed", core.bytes(BYTES)))
+      assert.equal(1, script.requests(s, "PATCH /v2/unstreamed/"))
     end)
 
     it("not at all when what it has is broken", function()

@@ -97,7 +97,7 @@ describe("an address", function()
   it("tells private from public", function()
     local KINDS = {
       loopback = { "127.0.0.1", "127.9.9.9", "localhost", "a.localhost", "LOCALHOST.", "[::1]", "[::ffff:127.0.0.1]",
-        "[64:ff9b::7f00:1]" },
+        "[64:ff9b::7f00:1]", "[2002:7f00:1::]" },
       private = { "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1",
         "224.0.0.1", "[::]", "[fe80::1]", "[fc00::1]", "[fd12::]", "[ff02::1]", "[::ffff:10.0.0.1]", "[::ffff:a00:1]" },
       public = { "8.8.8.8", "172.32.0.1", "172.15.0.1", "100.128.0.1", "r.example", "localhost.example",

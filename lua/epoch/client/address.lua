@@ -64,10 +64,10 @@ end
 
 local function ipv6_kind(s)
   local g = groups_of(s)
-  local leading = 0
-  for i = 1, 5 do
-    leading = leading + (g[i] or 0)
+  if #g ~= 8 then
+    return "private" -- none that connections could be made to
   end
+  local leading = g[1] + g[2] + g[3] + g[4] + g[5]
   if leading == 0 and (g[6] == 0 or g[6] == 0xffff) then
     if g[6] == 0 and g[7] == 0 then
       return g[8] == 1 and "loopback" or "private"
@@ -75,6 +75,8 @@ local function ipv6_kind(s)
     return ipv4_kind(math.floor(g[7] / 256), g[7] % 256)
   elseif g[1] == 0x64 and g[2] == 0xff9b then -- IPv4 behind a translator
     return ipv4_kind(math.floor(g[7] / 256), g[7] % 256)
+  elseif g[1] == 0x2002 then -- 6to4
+    return ipv4_kind(math.floor(g[2] / 256), g[2] % 256)
   elseif g[1] >= 0xfc00 then -- unique local, link local, multicast
     return "private"
   end

@@ -117,7 +117,7 @@ function Auth:authorization(scopes)
   local began = core.now()
   local got, err = fetch(self, scopes)
   if not got then
-    return nil, err
+    return nil, self:explain(err)
   end
   local margin = math.min(MARGIN, got.lifetime / 4)
   self.tokens[key] = { token = got.token, ends = began + got.lifetime - margin }
@@ -152,6 +152,17 @@ local function learn_bearer(self, params, scopes)
   end
   self.scheme, self.realm, self.service = "bearer", realm, params.service
   return true
+end
+
+--- The last word of a registry that refused us, with what to do where nobody is known to it.
+---@param err epoch.Error
+---@return epoch.Error
+function Auth:explain(err)
+  if err.kind ~= "unauthorized" or self.known ~= false then
+    return err
+  end
+  return errors.new(err.kind, ("%s; no credentials are known for it, log in with: epoch login %s"):format(
+    tostring(err), self.address.name), { status = err.status, cause = err })
 end
 
 --- After a 401: learns what the registry wants, and forgets what it refused. The answer is

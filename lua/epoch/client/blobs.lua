@@ -18,14 +18,18 @@ local function check(name, digest)
   return ok, err
 end
 
-local function head_call(self, name, digest)
+local function head_call(self, name, digest, actions)
   return {
     method = "HEAD", path = ("%s/blobs/%s"):format(self:full(name), digest),
-    scopes = { self:scope(name, "pull") }, expect = OK,
+    scopes = { self:scope(name, actions) }, expect = OK,
   }
 end
 
-local function size_of(self, answer, digest)
+local function size_of(self, name, digest, actions)
+  local answer, err = self.session:ask(head_call(self, name, digest, actions))
+  if not answer then
+    return nil, err
+  end
   local size = answer:length()
   answer:close()
   if not size then
@@ -44,12 +48,7 @@ function M:blob_size(name, digest)
   if not ok then
     return nil, err
   end
-  local answer
-  answer, err = self.session:ask(head_call(self, name, digest))
-  if not answer then
-    return nil, err
-  end
-  return size_of(self, answer, digest)
+  return size_of(self, name, digest, "pull")
 end
 
 local function range_of(range)
@@ -96,7 +95,7 @@ end
 
 -- After an answer that was lost: did the registry get it all the same?
 local function is_there(self, name, digest, size)
-  local answer = self.session:once(head_call(self, name, digest))
+  local answer = self.session:once(head_call(self, name, digest, "pull,push"))
   if not answer then
     return false
   end
@@ -127,7 +126,7 @@ function M:put_blob(name, digest, size, given)
   local ok, err = check(name, digest)
   local there
   if ok then
-    there, err = self:blob_size(name, digest)
+    there, err = size_of(self, name, digest, "pull,push") -- one token for all of it
   end
   if there == size then
     body:close()

@@ -71,8 +71,10 @@ function Session:once(call, refreshed)
   answer, err = send(self, call, permit)
   if not answer then
     return nil, err
-  elseif answer.status ~= 401 or refreshed or call.foreign then
+  elseif answer.status ~= 401 or call.foreign then
     return accept(call, answer)
+  elseif refreshed then
+    return nil, self.auth:explain(answer:failure())
   end
   local ok
   ok, err = self.auth:refused(answer, call.scopes)
