@@ -175,6 +175,44 @@ describe_or_skip("docker-registry", function()
     assert.equal(#bytes, home:blob_size("blobs/reader", core.digest(bytes)))
   end)
 
+  it("takes several at once", function()
+    local functions, digests = {}, {}
+    for i = 1, 6 do
+      local bytes = i .. work.noise(500000)
+      digests[i] = core.digest(bytes)
+      functions[i] = function()
+        if i % 2 == 0 then
+          return home:put_blob_stream("blobs/parallel", core.bytes(bytes))
+        end
+        return home:put_blob("blobs/parallel", digests[i], #bytes, core.bytes(bytes))
+      end
+    end
+    assert.equal(6, #assert(task:all(functions)))
+    for i = 1, 6 do
+      assert.equal(500001, assert(home:blob_size("blobs/parallel", digests[i])))
+    end
+  end)
+
+  it("gets nothing of what is given up half-way", function()
+    local from, into = core.pipe()
+    local another, its = core.pipe()
+    local results, err = task:all {
+      function() return home:put_blob("blobs/given-up", core.digest("x"), 1, from) end,
+      function() return home:put_blob_stream("blobs/given-up", another) end,
+      function()
+        assert(into:write("never the end"))
+        assert(its:write("never the end"))
+        assert(task:sleep(0.2))
+        return nil, errors.new("io", "another part failed")
+      end,
+    }
+    into:close()
+    its:close()
+    assert.is_nil(results)
+    assert.equal("another part failed", err.message)
+    assert.equal("not_found", select(2, home:blob_size("blobs/given-up", core.digest("x"))).kind)
+  end)
+
   it("links a blob of another repository", function()
     local bytes = "to be mounted"
     put("mount/from", bytes)
