@@ -5,10 +5,21 @@
 -- Only the public names; each module is loaded when it is first used.
 local PUBLIC = {
   await = "epoch.await",
+  client = "epoch.client",
+  cloudimg = "epoch.cloudimg",
+  cocoon = "epoch.cocoon",
   core = "epoch.core",
   errors = "epoch.errors",
+  home = "epoch.home",
   json = "epoch.json",
+  layout = "epoch.layout",
+  manifest = "epoch.manifest",
+  media = "epoch.media",
+  ports = "epoch.ports",
   reference = "epoch.reference",
+  registry = "epoch.registry",
+  snapshot = "epoch.snapshot",
+  task = "epoch.task",
   version = "epoch.version",
 }
 
