@@ -276,6 +276,26 @@ function lock:close() end
 ---@return integer? size
 function core.extents(path) end
 
+---------------------------------------------------------------- what others wrote
+
+--- The bytes of a small file, at most `max` (1 MiB), that belongs to this user or to root
+--- and that nobody else may write: "denied" when not. Links are followed.
+---@param path string
+---@param max integer
+---@return string?
+function core.read_trusted(path, max) end
+
+--- pcall with bounds: on the instructions of `f` and what it calls (10 million), on the
+--- growth of the Lua heap (32 MiB), and on the time (5 seconds), which is looked at between
+--- instructions: a function of C that takes long is not interrupted. LuaJIT must not have
+--- compiled what is to be counted: jit.off(f, true).
+---@param limits { steps: integer?, bytes: integer?, seconds: number? }
+---@param f function
+---@param ... any its arguments
+---@return boolean ok
+---@return any ...
+function core.bounded(limits, f, ...) end
+
 ---------------------------------------------------------------- loops and flows
 
 ---@class epoch.loop

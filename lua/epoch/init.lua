@@ -8,6 +8,7 @@ local PUBLIC = {
   client = "epoch.client",
   cloudimg = "epoch.cloudimg",
   cocoon = "epoch.cocoon",
+  config = "epoch.config",
   core = "epoch.core",
   errors = "epoch.errors",
   home = "epoch.home",
@@ -23,13 +24,18 @@ local PUBLIC = {
   version = "epoch.version",
 }
 
+-- Functions that go by a name of their own.
+local FUNCTIONS = {
+  configure = "epoch.config",
+}
+
 return setmetatable({}, {
   __index = function(self, name)
-    local module = PUBLIC[name]
-    if not module then
+    local module, home = PUBLIC[name], FUNCTIONS[name]
+    if not module and not home then
       return nil
     end
-    local value = require(module)
+    local value = home and require(home)[name] or require(module)
     rawset(self, name, value)
     return value
   end,

@@ -121,7 +121,7 @@ describe("the stand-in, told to fail:", function()
         assert(piece or code == "again", message)
         assert(loop:poll(0.01))
       end
-      local again, ended = nil, nil
+      local ended, again
       repeat
         ended, again = stdout:read(65536)
       until not ended

@@ -81,5 +81,12 @@ struct ep_extent {
 enum ep_status ep_fs_extents(const char *path, struct ep_extent *out, size_t max,
                              size_t *n, int64_t *size, struct ep_err *err) EP_MUST;
 
+/* ---- files that say what to do (trusted.c) ---- */
+
+/* A regular file of at most `max` bytes that belongs to this user or to root and that nobody
+ * else may write, into `buf`; links are followed. */
+enum ep_status ep_fs_read_trusted(const char *path, char *buf, size_t max, size_t *n,
+                                  struct ep_err *err) EP_MUST;
+
 #pragma GCC visibility pop
 #endif

@@ -50,6 +50,7 @@ int luaopen_epoch_core(lua_State *L)
   lep_open_io(L);
   lep_open_spool(L);
   lep_open_fs(L);
+  lep_open_bounded(L);
   lep_open_loop(L);
   lep_open_flow(L);
   lep_open_tar(L);

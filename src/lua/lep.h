@@ -111,6 +111,7 @@ void lep_open_digest(lua_State *L);
 void lep_open_io(lua_State *L);
 void lep_open_spool(lua_State *L);
 void lep_open_fs(lua_State *L);
+void lep_open_bounded(lua_State *L);
 void lep_open_loop(lua_State *L);
 void lep_open_flow(lua_State *L);
 void lep_open_tar(lua_State *L);

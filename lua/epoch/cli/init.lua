@@ -15,6 +15,7 @@ local M = {}
 --   run(context, args)   does it; returns nil, err when it failed
 local COMMANDS = {
   (require "epoch.cli.run"),
+  (require "epoch.cli.config"),
   (require "epoch.cli.version"),
   (require "epoch.cli.help"), -- in parentheses: 5.4 returns where it was found, too
 }

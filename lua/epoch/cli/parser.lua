@@ -9,9 +9,21 @@ local M = {}
 
 -- What every command takes, before or after its name.
 local GLOBAL = {
+  { "--config", "A configuration instead of the usual ones.", "FILE", "config_file" },
+  { "--registry", "The home to work with: a registry, file:///DIR, oci:DIR.", "HOME" },
+  { "--plain-http", "Registries without a scheme are spoken to without TLS." },
+  { "--ca-cert", "Certificates to trust beside the system's.", "FILE" },
+  { "--concurrency", "How many layers at once.", "N" },
+  { "--progress", "auto, bar, plain, json or none.", "HOW" },
   { "--json", "Results and errors as JSON on stdout." },
   { "-v --verbose", "Say more about what failed." },
 }
+
+-- Those that take the next word.
+local VALUED = {}
+for _, option in ipairs(GLOBAL) do
+  VALUED[option[1]] = option[3] ~= nil
+end
 
 local function usage(message, op)
   return errors.new("usage", message .. ('; "epoch help%s" says more'):format(
@@ -73,7 +85,14 @@ local function build(commands)
     .. "64 usage.")
   root:add_help(false):require_command(true):command_target("command")
   for _, option in ipairs(GLOBAL) do
-    root:flag(option[1], option[2])
+    if option[3] then
+      local added = root:option(option[1], option[2]):argname(option[3])
+      if option[4] then
+        added:target(option[4])
+      end
+    else
+      root:flag(option[1], option[2])
+    end
   end
   root:flag("--version", "The same as the command version."):action(function()
     error({ version = true }, 0)
@@ -91,28 +110,32 @@ local function build(commands)
 end
 
 -- How many of the words are ours: all of them, or those up to a "--" or up to the script,
--- whose own words follow.
+-- whose own words follow. And which of them are values of the options before them.
 local function ours(names, argv)
   local command
+  local values = {}
   for i, word in ipairs(argv) do
-    if word == "--" then
-      return i
+    if VALUED[argv[i - 1]] and not values[i - 1] then
+      values[i] = true
+    elseif word == "--" then
+      return i, values
     elseif word:sub(1, 1) ~= "-" then
       if command and command.script then
-        return i
+        return i, values
       end
       command = command or names[word] or {}
     end
   end
-  return #argv
+  return #argv, values
 end
 
 -- With a "--" before the words of a script, so that argparse leaves them alone.
 local function protect(names, argv)
-  local n, out = ours(names, argv), {}
+  local out = {}
+  local n, values = ours(names, argv)
   for i, word in ipairs(argv) do
     out[#out + 1] = word
-    if i == n and word ~= "--" then
+    if i == n and (word ~= "--" or values[i]) then
       out[#out + 1] = "--"
     end
   end
@@ -125,8 +148,9 @@ end
 ---@return {json: boolean, verbose: boolean}
 function M.peek(commands, argv)
   local asked = { json = false, verbose = false }
-  for i = 1, ours(by_name(commands), argv) do
-    local word = argv[i]
+  local n, values = ours(by_name(commands), argv)
+  for i = 1, n do
+    local word = not values[i] and argv[i]
     asked.json = asked.json or word == "--json"
     asked.verbose = asked.verbose or word == "-v" or word == "--verbose"
   end

@@ -18,6 +18,10 @@ local unpack = table.unpack or unpack -- luacheck: ignore 113 143
 -- A script fails when it raises, and when it returns nil and an error as functions do.
 function M.run(_, args)
   local op = "run " .. args.script
+  local loaded, err = require("epoch.cli.settings").load(args) -- not before the core was looked for
+  if not loaded then
+    return nil, errors.wrap(err, op)
+  end
   local chunk, why = loadfile(args.script)
   if not chunk then
     return errors.fail("script", why, { op = op })
@@ -27,7 +31,7 @@ function M.run(_, args)
     words[i] = word
   end
   rawset(_G, "arg", words)
-  local result, err
+  local result
   local ok, trouble = xpcall(function()
     result, err = chunk(unpack(words))
   end, raised.handler("script", ""))
