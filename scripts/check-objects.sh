@@ -5,7 +5,7 @@ set -u
 build=${1:-build} bad=0
 
 # Constant tables of pointers live in .data.rel.ro, which is read-only after loading.
-writable=$(find "$build/obj" -name '*.o' -exec objdump -t {} + |
+writable=$(find "$build"/obj/base "$build"/obj/http "$build"/obj/5.* -name '*.o' -exec objdump -t {} + |
   awk '/^.*file format/ { file = $1 }
        $3 == "O" && $4 ~ /^\.(data|bss|tdata|tbss)$/ && $NF !~ /_once$/ { print file, $NF }
        $2 == "O" && $3 ~ /^\.(data|bss|tdata|tbss)$/ && $NF !~ /_once$/ { print file, $NF }
