@@ -1,13 +1,13 @@
 # The stand-in for cocoon that specs and quickstart use: spec/cocoon/main.c says what it does.
-STANDIN = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/cocoon/*.c))
+# Its objects are not among the core's: it is a program, which has state of its own.
+STANDIN = $(patsubst %.c,$(BUILD)/%.o,$(wildcard spec/cocoon/*.c))
 
-$(BUILD)/obj/spec/%.o: spec/%.c $(FLAGS)
+$(BUILD)/spec/cocoon/%.o: spec/cocoon/%.c $(FLAGS)
 	@mkdir -p $(@D)
 	$(call Q,CC $@)$(COMPILE) -c -o $@ $<
 
-$(BUILD)/spec/cocoon: $(STANDIN)
-	@mkdir -p $(@D)
+$(BUILD)/spec/standin: $(STANDIN)
 	$(call Q,LD $@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_core) $(LIBS_unwrap)
 
-all: $(BUILD)/spec/cocoon
+all: $(BUILD)/spec/standin
 -include $(STANDIN:.o=.d)
