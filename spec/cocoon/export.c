@@ -165,7 +165,10 @@ int snapshot_export(const char *name)
     if (!json_get(snapshots, wanted, &record))
       fail("export: snapshot not found");
     char *directory = text("%s/snapshot/localfile/%s", root_directory(), wanted);
-    write_config(json_object(record), time(NULL));
+    struct stat st;
+    if (stat(directory, &st) != 0)
+      fail("export: %s: %s", directory, strerror(errno));
+    write_config(json_object(record), st.st_mtime); /* the same bytes each time */
     send_directory(directory);
     free(directory);
     free(wanted);

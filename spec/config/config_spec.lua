@@ -217,6 +217,18 @@ on_pushed = function(result) print(result.name, result.digest) end
     assert.same({ ca_cert = "all", plain_http = false }, settings:host("other.example"))
   end)
 
+  it("gives the token without a host to the configured registry, and to no other", function()
+    for registry, host in pairs {
+      ["https://u@Registry.example/vms"] = "registry.example", ["10.0.0.5:5000/x"] = "10.0.0.5:5000",
+      ["oci:registry.example"] = false, ["s3://registry.example/x"] = false,
+    } do
+      local settings = assert(load_config { options = { registry = registry, token = "t" } })
+      for _, one in ipairs { "registry.example", "10.0.0.5:5000", "10.0.0.5", "other.example" } do
+        assert.equal(one == host and "t" or nil, settings:host(one).token)
+      end
+    end
+  end)
+
   it("takes the same table from scripts", function()
     local epoch = require "epoch"
     assert.equal(config, epoch.config)

@@ -301,7 +301,7 @@ function M.describe(program, image_cases)
       assert.equal(0, result.code, result.stderr)
       assert.equal(0, standin.run(loop, root, { "snapshot", "import", "--name=y" }, bytes,
         { program = program }).code)
-      assert.same(standin.files(root, "x"), standin.files(root, "y"))
+      standin.assert_same_files(standin.files(root, "x"), standin.files(root, "y"))
       local events = tar.whole(bytes)
       assert.equal("end", events[#events])
       assert.matches("^snapshot%.json mode=644 ", events[1])

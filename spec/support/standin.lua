@@ -122,4 +122,20 @@ function M.files(root, name)
   return found
 end
 
+--- Fails, without printing bytes, when two sets of files differ.
+function M.assert_same_files(expected, got)
+  for name, one in pairs(expected) do
+    local other = got[name] or error("no file " .. name, 2)
+    if one.mode ~= other.mode then
+      error(("%s has the mode %s, not %s"):format(name, other.mode, one.mode), 2)
+    end
+    work.assert_same_bytes(one.bytes, other.bytes)
+  end
+  for name in pairs(got) do
+    if not expected[name] then
+      error("a file too many: " .. name, 2)
+    end
+  end
+end
+
 return M

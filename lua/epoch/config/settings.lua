@@ -14,17 +14,33 @@ local FOR_HOSTS = {
   "ca_cert", "client_cert", "client_key", "credentials", "plain_http", "proxy",
 }
 
---- What holds for a host: its own settings, else those for all. A token is the registry's
--- that was configured with it, so it is not among those for all.
+-- The host of a home that is a registry, nil for others.
+local function host_of(home)
+  local address = home:match("^[hH][tT][tT][pP][sS]?://(.*)$")
+  if not address then
+    if home:find("^%a[%w+.-]*://") or home:find("^oci:") then
+      return nil
+    end
+    address = home
+  end
+  return address:match("^[^/?#]*"):gsub("^.*@", ""):lower()
+end
+
+--- What holds for a host: its own settings, else those for all. The token without a host is
+-- for the registry that is configured, and for no other.
 ---@param host string HOST[:PORT]
 ---@return table
 function Settings:host(host)
-  local out = {}
+  local out, home = {}, self.values.registry
+  host = host:lower()
   for _, name in ipairs(FOR_HOSTS) do
     out[name] = self.values[name]
   end
+  if home and host_of(home) == host then
+    out.token = self.values.token
+  end
   for key, own in pairs(self.values.hosts or {}) do
-    for name, value in pairs(key:lower() == host:lower() and own or {}) do
+    for name, value in pairs(key:lower() == host and own or {}) do
       out[name] = value
     end
   end
