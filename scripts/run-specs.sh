@@ -36,10 +36,10 @@ for vm in $vms; do
       echo $? >"$status"
     } | tee "$log"
     # The leak checker's own thread crashes at exit now and then: that says nothing of us.
-    grep -q 'LeakSanitizer has encountered a fatal error' "$log" || break
+    grep -a -q 'LeakSanitizer has encountered a fatal error' "$log" || break
     echo "== the leak checker itself crashed in the $try run"
   done
-  line=$(grep -E '^[0-9]+ success(es)? / ' "$log" | tail -n 1)
+  line=$(grep -a -E '^[0-9]+ success(es)? / ' "$log" | tail -n 1)
   case $(cat "$status"):$line in
     0:0\ successes*) [ -n "${EPOCH_MAY_SKIP:-}" ] || failed=1 line="$line (no test ran)" ;;
     0:) failed=1 line="${line:-no summary} (no test ran)" ;;
