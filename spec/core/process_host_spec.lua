@@ -146,7 +146,7 @@ describe("a process and its host", function()
     assert.is_nil(work.read_file(path))
   end)
 
-  it("leaves a keeper that holds nothing but what it needs", function()
+  it("leaves a keeper that holds nothing but what it needs #native", function()
     local p = assert(loop:spawn { argv = { "/bin/cat" }, stdin = "pipe", stdout = "pipe" })
     local keeper = children.process(p:pid()).parent
     -- SIGCHLD, the copy of stdin, the line to the host, the host
