@@ -93,13 +93,13 @@ local function collect()
   collectgarbage()
 end
 
--- Calls that leave nothing of what the stack held before beyond its top.
-local function wipe_stack(depth)
-  local a, b, c, d, e, f, g, h, i, j, k, l
+-- Calls whose arguments leave nothing of what the stack held before beyond its top.
+local function wipe_stack(depth, ...)
+  local n = select("#", ...)
   if depth > 0 then
-    wipe_stack(depth - 1)
+    n = n + wipe_stack(depth - 1, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil)
   end
-  return a, b, c, d, e, f, g, h, i, j, k, l
+  return n
 end
 
 -- What keeps a value alive though no program can reach it: on LuaJIT, machine code holds the
