@@ -14,6 +14,7 @@ local PUBLIC = {
   home = "epoch.home",
   json = "epoch.json",
   layout = "epoch.layout",
+  locate = "epoch.locate",
   manifest = "epoch.manifest",
   media = "epoch.media",
   ports = "epoch.ports",

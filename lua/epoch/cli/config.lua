@@ -1,11 +1,10 @@
 --- epoch config [--json]
 local json = require "epoch.json"
 local output = require "epoch.cli.output"
+local settings = require "epoch.cli.settings"
 local text = require "epoch.text"
 
-local M = { name = "config", summary = "Show the settings in force and where each came from." }
-
-function M.define() end
+local M = {}
 
 local function word(value)
   if type(value) == "table" then
@@ -45,7 +44,7 @@ local function as_table(list)
 end
 
 function M.run(_, args)
-  local loaded, err = require("epoch.cli.settings").load(args) -- not before the core was looked for
+  local loaded, err = settings.load(args)
   if not loaded then
     return nil, err
   end

@@ -1,24 +1,12 @@
 --- The command line: finds the command, runs it, and turns what failed into one sentence,
 -- JSON where it was asked for, and an exit code.
+local commands = require "epoch.cli.commands"
 local errors = require "epoch.errors"
 local output = require "epoch.cli.output"
 local parser = require "epoch.cli.parser"
 local raised = require "epoch.cli.raised"
 
 local M = {}
-
--- In the order in which help shows them. A command is a table:
---   name, summary        what it is called; what it does, in half a line
---   needs_core           false when it works before `make` too
---   script               true when the words after its first are a script's and not ours
---   define(command)      adds its arguments and options to argparse's command
---   run(context, args)   does it; returns nil, err when it failed
-local COMMANDS = {
-  (require "epoch.cli.run"),
-  (require "epoch.cli.config"),
-  (require "epoch.cli.version"),
-  (require "epoch.cli.help"), -- in parentheses: 5.4 returns where it was found, too
-}
 
 local function check_core()
   local ok, why = pcall(require, "epoch.core")
@@ -32,7 +20,7 @@ local function check_core()
 end
 
 local function execute(argv)
-  local context, err = parser.parse(COMMANDS, argv)
+  local context, err = parser.parse(commands, argv)
   if not context then
     return nil, err
   elseif context.help then
@@ -45,7 +33,8 @@ local function execute(argv)
       return nil, err
     end
   end
-  return context.command.run(context, context.args)
+  local module = "epoch.cli." .. context.command.name
+  return require(module).run(context, context.args)
 end
 
 --- Runs the program with these words and returns its exit code. Raises nothing.
@@ -63,7 +52,7 @@ function M.main(argv)
     return 0
   end
   err = ok and err or trouble
-  output.report(err, parser.peek(COMMANDS, argv))
+  output.report(err, parser.peek(commands, argv))
   return errors.exit_code(err)
 end
 

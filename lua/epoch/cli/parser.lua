@@ -16,7 +16,8 @@ local GLOBAL = {
   { "--concurrency", "How many layers at once.", "N" },
   { "--progress", "auto, bar, plain, json or none.", "HOW" },
   { "--json", "Results and errors as JSON on stdout." },
-  { "-v --verbose", "Say more about what failed." },
+  { "-q --quiet", "Nothing on stderr but errors." },
+  { "-v --verbose", "Say more: what cocoon says, and what was behind an error." },
 }
 
 -- Those that take the next word.

@@ -1,24 +1,16 @@
 --- epoch run SCRIPT.lua [ARG…]
 local errors = require "epoch.errors"
 local raised = require "epoch.cli.raised"
+local settings = require "epoch.cli.settings"
 
-local M = {
-  name = "run",
-  summary = "Run a Lua script with this module at hand.",
-  script = true,
-}
-
-function M.define(command)
-  command:argument("SCRIPT", "A file of Lua; require \"epoch\" works in it."):target("script")
-  command:argument("ARG", "What the script finds in arg."):target("words"):args("*")
-end
+local M = {}
 
 local unpack = table.unpack or unpack -- luacheck: ignore 113 143
 
 -- A script fails when it raises, and when it returns nil and an error as functions do.
 function M.run(_, args)
   local op = "run " .. args.script
-  local loaded, err = require("epoch.cli.settings").load(args) -- not before the core was looked for
+  local loaded, err = settings.load(args)
   if not loaded then
     return nil, errors.wrap(err, op)
   end

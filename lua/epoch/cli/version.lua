@@ -3,13 +3,7 @@ local json = require "epoch.json"
 local output = require "epoch.cli.output"
 local version = require "epoch.version"
 
-local M = {
-  name = "version",
-  summary = "Show the versions of all that is at work.",
-  needs_core = false,
-}
-
-function M.define() end
+local M = {}
 
 -- The libraries in the core, { name, version } sorted by name; nil without core.
 local function core_versions()

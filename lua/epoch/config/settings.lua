@@ -14,8 +14,10 @@ local FOR_HOSTS = {
   "ca_cert", "client_cert", "client_key", "credentials", "plain_http", "proxy",
 }
 
--- The host of a home that is a registry, nil for others.
-local function host_of(home)
+--- The host of a home that is a registry, nil for others.
+---@param home string
+---@return string?
+function Settings.host_of(home)
   local address = home:match("^[hH][tT][tT][pP][sS]?://(.*)$")
   if not address then
     if home:find("^%a[%w+.-]*://") or home:find("^oci:") then
@@ -36,7 +38,7 @@ function Settings:host(host)
   for _, name in ipairs(FOR_HOSTS) do
     out[name] = self.values[name]
   end
-  if home and host_of(home) == host then
+  if home and self.host_of(home) == host then
     out.token = self.values.token
   end
   for key, own in pairs(self.values.hosts or {}) do

@@ -1,0 +1,76 @@
+--- The commands: their names, summaries and words, in the order in which help shows them. What
+-- a command does is in the module of its name, loaded when it is run:
+--   run(context, args)   does it; answers nil, err when it failed
+-- Here a command is a table:
+--   name, summary        what it is called; what it does, in half a line
+--   needs_core           false when it works before `make` too
+--   script               true when the words after its first are a script's and not ours
+--   define(command)      adds its arguments and options to argparse's command
+
+local function nothing() end
+
+local function key_and_value(word)
+  if not word:find("^[^=]+=") then
+    return nil, ('--annotation "%s": it must look like KEY=VALUE'):format(word)
+  end
+  return word
+end
+
+return {
+  {
+    name = "push",
+    summary = "Push a snapshot of cocoon's to a registry.",
+    define = function(command)
+      command:argument("SNAPSHOT", "The snapshot; with :TAG what it is called there."):target("snapshot")
+      command:argument("REF", "Where to; by default the snapshot's own name and tag."):target("ref"):args("?")
+      command:option("-t --tag", "The tag there."):argname("TAG")
+      command:option("--base-image", "What the snapshot was made from."):argname("REF")
+      command:option("--source", "Where that is kept, an address."):argname("URL")
+      command:option("--revision", "Which revision of it."):argname("R")
+      command:option("--annotation", "One more annotation; may be given several times."):argname("K=V")
+        :count("*"):target("annotations"):convert(key_and_value)
+    end,
+  },
+  {
+    name = "pull",
+    summary = "Pull a snapshot or a cloud image into cocoon.",
+    define = function(command)
+      command:argument("REF", "What to pull."):target("ref")
+      command:option("--name", "What it is called here; by default as there."):argname("LOCAL"):target("local_name")
+      command:option("--description", "What cocoon shall say of the snapshot."):argname("TEXT")
+    end,
+  },
+  {
+    name = "get",
+    summary = "Write the disk of a cloud image to stdout or to a file.",
+    define = function(command)
+      command:argument("REF", "What to get."):target("ref")
+      command:option("-o --output", "A file instead of stdout; it appears when it is whole."):argname("FILE")
+      command:flag("--tar", "The archive of a snapshot that cocoon imports.")
+    end,
+  },
+  {
+    name = "run",
+    summary = "Run a Lua script with this module at hand.",
+    script = true,
+    define = function(command)
+      command:argument("SCRIPT", 'A file of Lua; require "epoch" works in it.'):target("script")
+      command:argument("ARG", "What the script finds in arg."):target("words"):args("*")
+    end,
+  },
+  { name = "config", summary = "Show the settings in force and where each came from.", define = nothing },
+  {
+    name = "version",
+    summary = "Show the versions of all that is at work.",
+    needs_core = false,
+    define = nothing,
+  },
+  {
+    name = "help",
+    summary = "Show help, for a command or for all.",
+    needs_core = false,
+    define = function(command)
+      command:argument("COMMAND", "The command to explain."):target("topic"):args("?")
+    end,
+  },
+}

@@ -1,0 +1,75 @@
+--- epoch pull REF
+local cloudimg = require "epoch.cloudimg"
+local jobs = require "epoch.cli.job"
+local manifest = require "epoch.manifest"
+local media = require "epoch.media"
+local ports = require "epoch.ports"
+local results = require "epoch.cli.result"
+local snapshot = require "epoch.snapshot"
+
+local M = {}
+
+local PULLERS = { snapshot = snapshot.puller, ["cloud-image"] = cloudimg.puller }
+
+-- What the pull has fetched of an artifact.
+local function fetched(m, kind)
+  local layers = {}
+  for i, layer in ipairs(m.layers) do
+    layers[i] = {
+      title = layer.title, media_type = layer.media_type, digest = layer.digest, size = layer.size,
+      transferred = kind == "snapshot" or media.is_disk(layer.media_type),
+    }
+  end
+  return layers
+end
+
+local function pull(job, args)
+  local ref, err = job:reference(args.ref)
+  local name, cocoon, home
+  if ref then
+    name, err = job:local_name(args.local_name or ref.name)
+  end
+  if name then
+    cocoon, err = job:cocoon()
+  end
+  if cocoon then
+    home, err = job:open(ref)
+  end
+  if not home then
+    return nil, err
+  end
+  local shown, downloader = job:watch(args.ref), ports.downloader(home)
+  local m
+  m, err = ports.fetch_manifest(downloader, ref.name, ref.digest or ref.tag, shown.on_line)
+  if not m then
+    return nil, err
+  end
+  local kind = manifest.classify(m)
+  if not PULLERS[kind] then
+    return nil, manifest.wrong_kind(m, args.ref)
+  elseif kind ~= "snapshot" and args.description then
+    shown.on_line("cocoon keeps no description of images; --description is left out")
+  end
+  local ok
+  ok, err = PULLERS[kind] { downloader = downloader, cocoon = cocoon, task = job.task }:pull {
+    name = ref.name, tag = ref.tag, digest = ref.digest, local_name = name, manifest = m,
+    description = kind == "snapshot" and args.description or nil,
+    progress = shown.on_line, on_event = shown.on_event,
+  }
+  return ok and {
+    name = ref.name, tag = ref.tag, digest = m.digest, kind = kind, size = manifest.total_size(m),
+    layers = fetched(m, kind),
+  }, err
+end
+
+function M.run(_, args)
+  return jobs.run("pull", args.ref, args, function(job)
+    local pulled, err = pull(job, args)
+    if not pulled then
+      return nil, err
+    end
+    return results.finish(job, pulled)
+  end)
+end
+
+return M
