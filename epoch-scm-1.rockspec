@@ -247,6 +247,7 @@ build = {
     ["epoch.locate"] = "lua/epoch/locate.lua",
     ["epoch.manifest"] = "lua/epoch/manifest.lua",
     ["epoch.media"] = "lua/epoch/media.lua",
+    ["epoch.mirrors"] = "lua/epoch/mirrors.lua",
     ["epoch.nearest"] = "lua/epoch/nearest.lua",
     ["epoch.objectstore"] = "lua/epoch/objectstore.lua",
     ["epoch.objectstore.blobs"] = "lua/epoch/objectstore/blobs.lua",

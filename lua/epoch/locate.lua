@@ -8,7 +8,9 @@
 local config = require "epoch.config"
 local errors = require "epoch.errors"
 local homes = require "epoch.home"
+local mirrors = require "epoch.mirrors"
 local reference = require "epoch.reference"
+local text = require "epoch.text"
 
 local M = {}
 
@@ -60,25 +62,50 @@ function M.home_of(ref, settings)
   return home, err or true
 end
 
--- What epoch.client takes of what is configured.
-local function client_options(home, settings)
-  local host = settings.host_of(home)
+-- What epoch.client takes of what is configured, and the mirrors of the host.
+local function client_options(name, settings)
+  local host = settings.host_of(name)
   if not host then
-    return nil
+    return nil, {}
   end
   local given = settings:host(host)
+  local others = given.mirrors or {}
   given.mirrors = nil
   given.spool_dir = settings.values.spool_dir
-  return given
+  return given, others
 end
 
---- Opens a home by the name that people write, with what is configured for it.
+-- The home with its mirrors before it.
+local function behind_mirrors(task, home, names, settings)
+  local opened = {}
+  for i, name in ipairs(names) do
+    local options = client_options(name, settings)
+    local mirror, err = nil, errors.new("config", text.quote(name) .. " is not the address of a registry")
+    if options then
+      options.retries = 0 -- there is the registry to turn to
+      mirror, err = homes.open(task, name, options)
+    end
+    if not mirror then
+      for _, one in ipairs(opened) do
+        one:close()
+      end
+      home:close()
+      return nil, errors.wrap(err, "the mirror of " .. home:describe())
+    end
+    opened[i] = mirror
+  end
+  return mirrors.new(home, opened)
+end
+
+--- Opens a home by the name that people write, with what is configured for it. `to_read`: what
+-- is asked for may come from the mirrors that are configured for its host.
 ---@param task epoch.task
 ---@param name string
 ---@param settings epoch.Settings? those in force
+---@param to_read boolean?
 ---@return table? home
 ---@return epoch.Error?
-function M.open_home(task, name, settings)
+function M.open_home(task, name, settings, to_read)
   local err
   if not settings then
     settings, err = config.current()
@@ -86,16 +113,23 @@ function M.open_home(task, name, settings)
       return nil, err
     end
   end
-  return homes.open(task, name, client_options(name, settings))
+  local options, others = client_options(name, settings)
+  local home
+  home, err = homes.open(task, name, options)
+  if home and to_read and others[1] then
+    return behind_mirrors(task, home, others, settings)
+  end
+  return home, err
 end
 
 --- The home of a reference, opened, and the reference.
 ---@param task epoch.task
 ---@param given string|epoch.Reference
 ---@param settings epoch.Settings? those in force
+---@param to_read boolean?
 ---@return table? home
 ---@return epoch.Reference|epoch.Error ref
-function M.open(task, given, settings)
+function M.open(task, given, settings, to_read)
   local ref, err = given, nil
   if type(given) == "string" then
     ref, err = reference.parse(given)
@@ -109,7 +143,7 @@ function M.open(task, given, settings)
   local name, home
   name, err = M.home_of(ref, settings)
   if name then
-    home, err = M.open_home(task, name, settings)
+    home, err = M.open_home(task, name, settings, to_read)
   end
   return home, home and ref or err
 end

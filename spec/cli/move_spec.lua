@@ -267,3 +267,30 @@ describe("a cloud image", function()
     end)
   end)
 end)
+
+describe("mirrors", function()
+  it("are asked first, and the registry for what they do not have", function()
+    if registry.missing() then
+      return pending(registry.missing())
+    end
+    with_cocoons(function(c)
+      local cache, origin = registry.start {}, registry.start {}
+      local done, why = pcall(function()
+        ok(c.epoch { "push", "demo:old", cache.host .. "/demo:old" })
+        work.write_file(c.dir .. "/config.lua", ('hosts = { ["%s"] = { mirrors = { "127.0.0.1:1", "%s" } } }')
+          :format(origin.host, cache.host))
+        local config = { EPOCH_CONFIG = c.dir .. "/config.lua" }
+        ok(c.epoch({ "push", "demo:new", origin.host .. "/demo:new" }, config))
+        assert.equal(2, c.epoch { "pull", cache.host .. "/demo:new" }.code) -- mirrors are not written to
+        ok(c.there({ "pull", origin.host .. "/demo:old", "--name", "old" }, config))
+        ok(c.there({ "pull", origin.host .. "/demo:new", "--name", "new" }, config))
+        local result = c.there({ "pull", origin.host .. "/demo:none" }, config)
+        assert.equal(2, result.code)
+        assert.matches(origin.host, result.last, 1, true)
+      end)
+      cache:stop()
+      origin:stop()
+      assert(done, why)
+    end)
+  end)
+end)

@@ -49,7 +49,7 @@ local function get(job, args)
   local ref, err = job:reference(args.ref)
   local home
   if ref then
-    home, err = job:open(ref)
+    home, err = job:open(ref, true)
   end
   if not home then
     return nil, err

@@ -67,19 +67,21 @@ function Job:keep(home, err)
   return home
 end
 
---- Opens a home by its name. With the job it is closed.
+--- Opens a home by its name; `to_read` as for epoch.locate. With the job it is closed.
 ---@param name string
+---@param to_read boolean?
 ---@return table?
 ---@return epoch.Error?
-function Job:open_home(name)
-  return self:keep(locate.open_home(self.task, name, self.settings))
+function Job:open_home(name, to_read)
+  return self:keep(locate.open_home(self.task, name, self.settings, to_read))
 end
 
 --- Opens the home of a reference; nil: the one where names without a host are.
 ---@param ref epoch.Reference?
+---@param to_read boolean?
 ---@return table?
 ---@return epoch.Error?
-function Job:open(ref)
+function Job:open(ref, to_read)
   local name, is_default = locate.home_of(ref, self.settings)
   if not name then
     return nil, is_default
@@ -89,7 +91,7 @@ function Job:open(ref)
       output.say(("epoch: no registry is named, using %s on this machine"):format(text.printable(name)))
     end
   end
-  return self:open_home(name)
+  return self:open_home(name, to_read)
 end
 
 --- The cocoon program; an error when it is not there, before anything is asked for.

@@ -33,7 +33,7 @@ local function pull(job, args)
     cocoon, err = job:cocoon()
   end
   if cocoon then
-    home, err = job:open(ref)
+    home, err = job:open(ref, true)
   end
   if not home then
     return nil, err
