@@ -1,15 +1,15 @@
 -- Pushes a snapshot of this machine's cocoon to any home: a registry, a directory, an image
 -- layout.
---   lua epoch.lua run examples/push.lua SNAPSHOT HOME [NAME[:TAG]]
---   lua epoch.lua run examples/push.lua web file:///srv/vms web:monday
+--   lua epoch.lua run examples/push.lua SNAPSHOT [REF]
+--   lua epoch.lua --registry file:///srv/vms run examples/push.lua web web:monday
 
 local epoch = require "epoch"
 
-local snapshot, where = arg[1], arg[2]
-local ref = assert(epoch.reference.parse(arg[3] or snapshot))
+local snapshot = arg[1]
 local cocoon = assert(epoch.snapshot.exec_cocoon {}) -- a program that is missing is told first
 local task = assert(epoch.task.new())
-local home = assert(epoch.home.open(task, where))
+local home, ref = epoch.locate.open(task, arg[2] or snapshot)
+assert(home, ref)
 
 local result = assert(epoch.snapshot.pusher {
   uploader = epoch.ports.uploader(home), -- or a table of functions of your own

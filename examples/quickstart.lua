@@ -1,43 +1,61 @@
--- What `make quickstart` shows: files hashed side by side, packed into an archive that a child
--- process reads back, and every entry checked against what went in.
+-- What `make quickstart` shows: a snapshot is pushed into a registry of this machine's own and
+-- pulled back, with the commands that one would type. cocoon is played by the stand-in of the
+-- specs; everything happens in a directory that is gone afterwards.
 
-local core, await = require "epoch.core", require "epoch.await"
+local core = require "epoch.core"
 
-local here = (arg[0] or ""):match("^(.*)/examples/[^/]*$") or "."
-local names = { "README.md", "LICENSE", "CONTRIBUTING.md" }
-local archive = os.tmpname()
-local loop = assert(core.loop())
+local here = arg[0]:match("^(.*)/examples/[^/]*$") or "."
+local lua = rawget(_G, "jit") and "luajit" or "lua" .. _VERSION:match("[%d.]+$")
+local dir = os.tmpname()
+os.remove(dir)
+assert(core.mkdir(dir, tonumber("700", 8)))
 
--- all at once: each flow runs on a thread of its own as far as there are cores
-local flows = {}
-for i, name in ipairs(names) do
-  flows[i] = assert(loop:flow { source = assert(core.file(here .. "/" .. name)), hash = true, what = name })
+local function quoted(path)
+  return "'" .. path:gsub("'", "'\\''") .. "'"
 end
 
-local promised = {}
-local writer = assert(core.tar_writer(assert(core.create(archive, { mode = tonumber("600", 8) }))))
-for i, name in ipairs(names) do
-  local file = assert(await(loop, flows[i], "result"))
-  promised[name] = file.digest
-  print(("hashed   %-16s %6d bytes  %s"):format(name, file.size, file.digest))
-  local entry = assert(writer:entry { name = name, size = file.size })
-  assert(await.flow(loop, { source = core.file(here .. "/" .. name), sink = entry, size = file.size }))
-end
-assert(await(loop, writer, "finish"))
+local setting = table.concat({
+  "cd " .. quoted(here),
+  "export XDG_DATA_HOME=" .. quoted(dir .. "/data") .. " COCOON_ROOT_DIR=" .. quoted(dir .. "/vms"),
+  'export EPOCH_COCOON_BINARY="$PWD/spec/support/cocoon"',
+  "unset EPOCH_SERVER EPOCH_CONFIG EPOCH_REGISTRY_TOKEN",
+}, " && ") .. " && "
 
-local child = assert(loop:spawn { argv = { assert(core.which("gzip")), "-c", archive }, stdout = "pipe" })
-local reader = core.tar_reader(core.unwrap(child:stdout()))
-while true do
-  local entry, message = await(loop, reader, "next")
-  if not entry then
-    assert(entry == false, message) -- nil: the archive is broken
-    break
+local function run(command)
+  local ok, _, code = os.execute(setting .. command)
+  return ok == true or ok == 0, code
+end
+
+local function show(words)
+  local command = ("%s epoch.lua %s"):format(lua, words)
+  print("\n$ " .. command)
+  io.stdout:flush()
+  return run(command .. " 2>&1")
+end
+
+-- A virtual machine's snapshot, as small as they come, brought into cocoon.
+local function make_snapshot()
+  local writer = assert(core.tar_writer(assert(core.create(dir .. "/sample.tar"))))
+  local task = assert(require("epoch.task").new())
+  local disk = ("a disk of zeros and words "):rep(40000)
+  for _, file in ipairs {
+    { "snapshot.json", '{"version":1,"config":{"name":"hello","cpu":2,"memory":536870912}}' },
+    { "config.json", '{"cpus":2}' }, { "overlay.qcow2", disk }, { "memory-ranges", disk:reverse() },
+  } do
+    local entry = assert(writer:entry { name = file[1], size = #file[2] })
+    assert(task:flow { source = core.bytes(file[2]), sink = entry, size = #file[2] })
   end
-  local back = assert(await.flow(loop, { source = reader:body(), size = entry.size, what = entry.name,
-                                         digest = promised[entry.name] }))
-  print(("verified %-16s %6d bytes  out of the archive that gzip passed on"):format(entry.name, back.size))
+  assert(task:await(writer, "finish"))
+  task:close()
+  return run("$EPOCH_COCOON_BINARY snapshot import --name=hello <" .. quoted(dir .. "/sample.tar"))
 end
-assert(assert(await(loop, child, "wait")).code == 0, "gzip failed")
-assert(core.unlink(archive))
-loop:close()
-print("next: lua epoch.lua run examples/first.lua URL")
+
+local function same_files()
+  return run("cd " .. quoted(dir .. "/vms/snapshot/localfile") .. " && set -- * && [ $# = 2 ] && diff -r \"$1\" \"$2\"")
+end
+
+local ok = make_snapshot() and show "push hello:v1"
+  and show "pull hello:v1 --name hello-again" and same_files()
+os.execute("rm -rf " .. quoted(dir))
+assert(ok, "that should have worked")
+print("\nhello-again has the same files as hello. Next: lua epoch.lua help")
