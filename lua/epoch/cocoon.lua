@@ -30,17 +30,16 @@ local OWN_END = 2 -- for a child that is ending by itself
 function M.resolve_cocoon_binary(value)
   value = value or os.getenv(M.cocoon_binary_env) or ""
   local name = value:match("^%s*(.-)%s*$")
-  local from_env = name ~= ""
   local path, why
   if not name:find("%z") then
-    path, why = core.which(from_env and name or "cocoon")
+    path, why = core.which(name ~= "" and name or "cocoon")
   end
   if path then
     return path
-  elseif from_env then
-    return errors.fail("process", ("the cocoon program %s (from $%s) cannot be run%s; set it to "
-      .. "the path of an executable file"):format(text.quote(name), M.cocoon_binary_env,
-      why and ": " .. why or ": it is not there or not executable"))
+  elseif name ~= "" then -- of the environment, of the configuration or of a script
+    return errors.fail("process", ("the cocoon program %s cannot be run: %s; set $%s to the path "
+      .. "of an executable file"):format(text.quote(name), why or "it is not there or not "
+      .. "executable", M.cocoon_binary_env))
   end
   return errors.fail("process", ("cocoon was looked for in PATH and is not there; install it, "
     .. "or set $%s to its path"):format(M.cocoon_binary_env))
@@ -209,27 +208,33 @@ function Exec:export(task, name)
   return p:stdout(), keep(task, p, "cocoon snapshot export " .. name, { grace = self.grace })
 end
 
+local IMPORT = {
+  name = { type = "string", required = true },
+  description = { type = "string", default = "" },
+}
+
 --- A sink for the stream of a snapshot. Finish it and `wait()`, or `fail(poison)`: what the
 -- tar writer says has to be sent last.
 ---@param task epoch.task
 ---@param given { name: string, description: string? }
 function Exec:import(task, given)
-  local ok, err = reference.check_name(given.name)
+  local opts = options.check("import", IMPORT, given)
+  local ok, err = reference.check_name(opts.name)
   if not ok then
     return nil, err
-  elseif given.description and given.description:find("%z") then
+  elseif opts.description:find("%z") then
     return errors.fail("invalid", "the description has a NUL byte, which no argument can have")
   end
-  local argv = { self.binary, "snapshot", "import", "--name=" .. given.name }
-  if given.description and given.description ~= "" then
-    argv[#argv + 1] = "--description=" .. given.description
+  local argv = { self.binary, "snapshot", "import", "--name=" .. opts.name }
+  if opts.description ~= "" then
+    argv[#argv + 1] = "--description=" .. opts.description
   end
   local p
   p, err = spawn(self, task, argv, { stdin = "pipe" })
   if not p then
     return nil, err
   end
-  return p:stdin(), keep(task, p, "cocoon snapshot import " .. given.name,
+  return p:stdin(), keep(task, p, "cocoon snapshot import " .. opts.name,
                          { grace = self.grace, commits = true })
 end
 

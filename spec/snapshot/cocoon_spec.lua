@@ -91,6 +91,7 @@ describe("the cocoon program", function()
         end
       end
       assert.is_nil((runner:import(task, { name = "a", description = "a\0b" })))
+      assert.has_error(function() runner:import(task, { name = "a", descripton = "b" }) end)
       assert.is_nil(argv(dir))
     end)
   end)
@@ -134,6 +135,26 @@ describe("the cocoon program", function()
       local source, wait = runner:export(task, "vm")
       assert.matches("ended by SIGKILL", tostring(select(2, wait())))
       source:close()
+    end)
+  end)
+
+  it("says what it says where that is wanted", function()
+    work.in_directory(function(dir)
+      local program = artifacts.program(dir, "echo 'some words' >&2; exit 5")
+      local function said(stderr)
+        os.execute(([[%s -e 'require "spec.support.paths"
+          local task = require("epoch.task").new { threads = 0 }
+          local runner = require("epoch.cocoon").exec_cocoon { binary = "%s", stderr = %s }
+          local _, wait = runner:export(task, "vm")
+          print(select(2, wait()))
+          task:close()' >%s/out 2>%s/err]]):format(children.lua, program, stderr, dir, dir))
+        return { work.read_file(dir .. "/out"), work.read_file(dir .. "/err") }
+      end
+      local failure = "cocoon snapshot export vm failed, exit code 5: some words\n"
+      assert.same({ failure, "some words\n" }, said "nil")
+      assert.same({ failure, "some words\n" }, said '"inherit"')
+      assert.same({ failure, "" }, said '"null"')
+      assert.same({ "some words\n" .. failure, "" }, said "1")
     end)
   end)
 

@@ -8,7 +8,6 @@
 -- in is as good as what this project has.
 local cocoon = require "epoch.cocoon"
 local core = require "epoch.core"
-local errors = require "epoch.errors"
 local manifest = require "epoch.manifest"
 local options = require "epoch.options"
 local ports = require "epoch.ports"
@@ -196,9 +195,6 @@ end
 ---@return string? poison
 function M.stream(task, raw, downloader, given)
   local opts = options.check("snapshot.stream", STREAM, given)
-  if type(raw) ~= "string" then
-    return errors.fail("invalid", "a manifest must be a string, not a " .. type(raw))
-  end
   local m, err = manifest.parse(raw, opts.media_type)
   if not m then
     return nil, err
