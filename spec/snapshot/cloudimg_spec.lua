@@ -4,6 +4,7 @@ local cloudimg = require "epoch.cloudimg"
 local cocoon = require "epoch.cocoon"
 local core = require "epoch.core"
 local errors = require "epoch.errors"
+local manifest = require "epoch.manifest"
 local tasks = require "epoch.task"
 local work = require "spec.support.work"
 
@@ -61,6 +62,17 @@ describe("a cloud image", function()
         return assert(core.file("../shared/golden/cloudimg/blobs/" .. digest:sub(8)))
       end }
       work.assert_same_bytes(artifacts.golden "cloudimg/disk.qcow2", disk(task, raw, blobs))
+    end)
+  end)
+
+  it("of a manifest that has been parsed is the same", function()
+    with_task(function(task, store)
+      local m = assert(manifest.parse((artifacts.image(store, "win:v1", PARTS))))
+      local sink = core.collect(#DISK)
+      assert.is_true(cloudimg.stream_parsed(task, m, store, { writer = sink }))
+      assert(task:await(sink, "finish"))
+      work.assert_same_bytes(DISK, sink:bytes())
+      sink:close()
     end)
   end)
 
@@ -124,6 +136,30 @@ describe("a cloud image", function()
         end)
       end
     end
+  end)
+
+  it("through a runner of plain functions, which has to have fail", function()
+    with_task(function(task, store)
+      artifacts.image(store, "win11:latest", PARTS)
+      local sink, waited = core.collect(#DISK), 0
+      local function wait()
+        waited = waited + 1
+        return true
+      end
+      local answer = { sink, wait, function() end }
+      local runner = { image_import = function(_, _, name)
+        assert.equal("win11", name)
+        return answer[1], answer[2], answer[3]
+      end }
+      local puller = cloudimg.puller { downloader = store, cocoon = runner, task = task }
+      assert.is_true(puller:pull { name = "win11" })
+      assert.equal(1, waited)
+      work.assert_same_bytes(DISK, sink:bytes())
+      sink:close()
+      answer = { core.null(), wait }
+      assert.has_error(function() puller:pull { name = "win11" } end)
+      answer[1]:close()
+    end)
   end)
 
   it("of a name or kind that is none starts nothing", function()

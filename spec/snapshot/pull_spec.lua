@@ -2,6 +2,7 @@ local artifacts = require "spec.support.artifacts"
 local core = require "epoch.core"
 local errors = require "epoch.errors"
 local json = require "epoch.json"
+local manifest = require "epoch.manifest"
 local media = require "epoch.media"
 local snapshot = require "epoch.snapshot"
 local tar = require "spec.support.tar"
@@ -150,6 +151,22 @@ describe("a pull", function()
       store.manifests["vms/demo:v1"] = store.manifests["demo:latest"]
       assert.is_true(pull { local_name = "other" })
       assert.equal("other", json.decode(select(2, look(committed(dir)))).config.name)
+    end)
+  end)
+
+  it("is told about as it goes", function()
+    with(function(pull, store)
+      artifacts.snapshot(store, "vms/demo:v1", THREE)
+      local lines, events = {}, {}
+      assert.is_true(pull {
+        progress = function(line) lines[#lines + 1] = line end,
+        on_event = function(e) events[#events + 1] = e.event .. " " .. e.title .. " " .. e.bytes end,
+      })
+      assert.same({ "config.json: 512B", "cow.raw: 97.7K", "state.json: 1.0K" }, lines)
+      local all = table.concat(events, "\n")
+      for _, e in ipairs { "start config.json 0", "done config.json 512", "done cow.raw 100000" } do
+        assert.truthy(all:find(e, 1, true), e)
+      end
     end)
   end)
 
@@ -358,6 +375,49 @@ describe("a stream", function()
     assert.is_nil(poison)
     assert.equal("", sink:bytes())
     sink:close()
+    task:close()
+  end)
+
+  it("of a manifest that has been parsed is the same", function()
+    local task = assert(tasks.new { threads = 0 })
+    local store, streams = artifacts.store(task), {}
+    local raw = artifacts.snapshot(store, "demo:v1", THREE)
+    for i, write in ipairs { snapshot.stream, snapshot.stream_parsed } do
+      local sink = core.collect(1000000)
+      assert.is_true(write(task, i == 1 and raw or assert(manifest.parse(raw)), store, {
+        name = "demo", writer = sink }))
+      streams[i] = sink:bytes()
+      sink:close()
+    end
+    work.assert_same_bytes(streams[1], streams[2])
+    assert.has_error(function() snapshot.stream(task, nil, store, { name = "demo", writer = core.null() }) end)
+    task:close()
+  end)
+end)
+
+describe("the config of a snapshot", function()
+  it("is fetched by its descriptor, and is nothing else", function()
+    local task = assert(tasks.new { threads = 0 })
+    local store = artifacts.store(task)
+    local m = assert(manifest.parse((artifacts.snapshot(store, "demo:v1", THREE))))
+    local config = assert(snapshot.fetch_snapshot_config(task, store, "demo", m.config))
+    assert.equal("ID", config.snapshot_id)
+    assert.equal(416, config.files["cow.raw"].mode)
+    local size, bytes = m.config.size, store.blobs[m.config.digest]
+    for kind, bend in pairs {
+      invalid = function() m.config.media_type = media.OCTET_STREAM end,
+      too_large = function() m.config.size = 16 * 1024 * 1024 + 1 end,
+      size_mismatch = function() m.config.size = size - 1 end,
+      digest_mismatch = function() store.blobs[m.config.digest] = bytes:gsub("ID", "id") end,
+      not_found = function() store.blobs[m.config.digest] = nil end,
+    } do
+      m.config.media_type, m.config.size = media.SNAPSHOT_CONFIG, size
+      store.blobs[m.config.digest] = bytes
+      bend()
+      local none, err = snapshot.fetch_snapshot_config(task, store, "demo", m.config)
+      assert.is_nil(none)
+      assert.equal(kind, err.kind)
+    end
     task:close()
   end)
 end)
