@@ -176,7 +176,7 @@ local function pull(task, self, opts)
     return nil, err
   end
   local layers
-  layers, err = M.disk_layers(m, opts.name .. ":" .. opts.tag)
+  layers, err = M.disk_layers(m, ports.asked(opts))
   if not layers then
     return nil, err
   end

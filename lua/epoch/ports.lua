@@ -52,6 +52,12 @@ function M.check_names(name, tag, digest, local_name)
   return ok, err
 end
 
+--- What a pull with these options is asked for, for messages: NAME:TAG or NAME@DIGEST.
+function M.asked(opts)
+  return references.format { name = opts.name, digest = opts.digest,
+                             tag = not opts.digest and opts.tag or nil }
+end
+
 --- A home as an uploader.
 function M.uploader(home)
   local port = {}

@@ -167,7 +167,11 @@ describe("a cloud image", function()
       with_task(function(task, store)
         local runner = assert(cocoon.exec_cocoon { binary = artifacts.program(dir) })
         local puller = cloudimg.puller { downloader = store, cocoon = runner, task = task }
-        artifacts.snapshot(store, "vm:latest", { { "a", "1" } })
+        local bytes = artifacts.snapshot(store, "vm:latest", { { "a", "1" } })
+        local digest = core.digest(bytes)
+        store.manifests["vm:" .. digest] = bytes
+        assert.equal(("manifest vm@%s is a snapshot, not a cloud image"):format(digest),
+                     tostring(select(2, puller:pull { name = "vm", digest = digest })))
         for _, opts in ipairs { { name = "vm" }, { name = "-x" }, { name = "vm", local_name = "--help" },
                                 { name = "vm", tag = "a/b" }, { name = "nothere" } } do
           assert.is_nil((puller:pull(opts)))

@@ -180,6 +180,11 @@ describe("a pull", function()
       store.manifests["vms/demo:" .. digest] = bytes .. "\n"
       assert.equal("digest_mismatch", select(2, pull { digest = digest }).kind)
       assert.is_nil(committed(dir))
+      bytes = artifacts.image(store, "win:v1", {})
+      digest = core.digest(bytes)
+      store.manifests["win:" .. digest] = bytes
+      assert.equal(("manifest win@%s is a cloud image, not a snapshot"):format(digest),
+                   tostring(select(2, pull { name = "win", digest = digest })))
     end)
   end)
 

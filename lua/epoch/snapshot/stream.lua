@@ -135,11 +135,11 @@ end
 ---@param task epoch.task
 ---@param m epoch.Manifest
 ---@param downloader table
----@param given { name: string, tag: string?, local_name: string? }
+---@param given { name: string, tag: string?, digest: string?, local_name: string? }
 ---@return table? plan for M.write
 ---@return epoch.Error?
 function M.plan(task, m, downloader, given)
-  local what = given.name .. (given.tag and ":" .. given.tag or "")
+  local what = ports.asked(given)
   if manifest.classify(m) ~= "snapshot" then
     return nil, manifest.wrong_kind(m, what, "snapshot")
   elseif not m.config then
