@@ -1,4 +1,5 @@
 local client = require "epoch.client"
+local core = require "epoch.core"
 local script = require "spec.support.registry_script"
 local server = require "spec.support.server"
 local tasks = require "epoch.task"
@@ -32,6 +33,10 @@ describe("credentials of a registry", function()
       huge = [[ guarded(repo, "http://" .. host() .. "/token_huge") ]],
       crlf = [[ guarded(repo, "http://" .. host() .. "/token_crlf") ]],
       none = [[ guarded(repo, "http://" .. host() .. "/token_none") ]],
+      readable = [[
+        if ngx.req.get_method() ~= "GET" then return guarded(repo, "http://" .. host() .. "/token_empty") end
+        note(repo, authorization())
+        answer(200, '{"tags":["v1"]}') ]],
       refusing = [[ guarded(repo, "http://" .. host() .. "/token_refusing") ]],
       shaky = [[ guarded(repo, "http://" .. host() .. "/token_shaky") ]],
       malformed = [[ answer(401, "", { ["WWW-Authenticate"] = 'Bearer realm="x' }) ]],
@@ -48,6 +53,7 @@ describe("credentials of a registry", function()
       ["= /token_huge"] = server.lua [[ answer(200, '{"token":"' .. repeated(200000) .. '"}') ]],
       ["= /token_crlf"] = server.lua [[ answer(200, '{"token":"a\\r\\nX-Evil: 1"}') ]],
       ["= /token_none"] = server.lua [[ answer(200, '{"token":17}') ]],
+      ["= /token_empty"] = server.lua [[ answer(200, '{"token":"","access_token":""}') ]],
       ["= /token_refusing"] = server.lua [[ answer(401, '{"details":"wrong: ' .. authorization() .. '"}') ]],
       ["= /token_shaky"] = server.lua [[
         if count("shaky") < 3 then return answer(503) end
@@ -150,6 +156,16 @@ describe("credentials of a registry", function()
   it("that nobody has are said to be missing", function()
     refused("hopeless", "unauthorized", "no credentials are known for it, log in with: epoch login 127",
       function() end)
+  end)
+
+  it("are said to be missing by an empty token, with which one may still read", function()
+    local home = open()
+    local ok, err = home:put_blob_stream("readable", core.bytes("x"))
+    assert.is_nil(ok)
+    assert.equal("unauthorized", err.kind)
+    assert.matches("no credentials are known for it, log in with: epoch login 127", err.message)
+    assert.same({ "v1" }, assert(home:tags("readable")))
+    assert.same({ "-", "-", "-" }, script.seen(s, "readable"))
   end)
 
   it("go beside a client's certificate", function()

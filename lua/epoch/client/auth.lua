@@ -91,6 +91,10 @@ local function fetch(self, scopes)
   return got, err
 end
 
+local function bearer(token)
+  return token ~= "" and "Bearer " .. token
+end
+
 --- The value of Authorization for a request that needs these scopes; false: none.
 ---@param scopes string[]
 ---@return string|false|nil
@@ -112,7 +116,7 @@ function Auth:authorization(scopes)
   local key = key_of(scopes)
   local kept = self.tokens[key]
   if kept and core.now() < kept.ends then
-    return "Bearer " .. kept.token
+    return bearer(kept.token)
   end
   local began = core.now()
   local got, err = fetch(self, scopes)
@@ -121,7 +125,7 @@ function Auth:authorization(scopes)
   end
   local margin = math.min(MARGIN, got.lifetime / 4)
   self.tokens[key] = { token = got.token, ends = began + got.lifetime - margin }
-  return "Bearer " .. got.token
+  return bearer(got.token)
 end
 
 local function choose(list)

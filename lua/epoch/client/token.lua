@@ -118,10 +118,19 @@ local function ask(transport, want)
     address.shown(want.realm), REDIRECTS))
 end
 
+-- An empty token is how some servers let people in without one, for what nobody has to be known.
+local function token_of(value)
+  local token = value.token
+  if token == nil or token == "" then
+    token = value.access_token or token
+  end
+  return token
+end
+
 local function read(want, text)
   local value = json.decode(text, MAX)
-  local token = type(value) == "table" and (value.token or value.access_token)
-  if type(token) ~= "string" or token == "" or token:find("[^\33-\126]") then
+  local token = type(value) == "table" and token_of(value)
+  if type(token) ~= "string" or token:find("[^\33-\126]") then
     return errors.fail("invalid", ("the token server %s answered without a token"):format(
       address.shown(want.realm)))
   end
@@ -131,7 +140,8 @@ local function read(want, text)
   }
 end
 
---- Asks for a token. Where may be asked was checked before: see address.may_ask.
+--- Asks for a token ("": none is needed, or none is to be had). Where may be asked was checked
+--- before: see address.may_ask.
 ---@param transport table
 ---@param want epoch.client.Want
 ---@return { token: string, lifetime: number, refresh_token: string? }?
