@@ -573,6 +573,13 @@ function core.live() end
 ---@return { curl: string, openssl: string, libarchive: string, zstd: string }
 function core.versions() end
 
+--- Columns and rows of the terminal behind a descriptor, as they are now: 0 where it does not
+--- say. Nil: it is no terminal.
+---@param fd integer
+---@return integer? columns
+---@return integer? rows
+function core.terminal(fd) end
+
 --- Seconds of a clock that only moves forward.
 ---@return number
 function core.now() end

@@ -1,4 +1,5 @@
 local server = require "spec.support.server"
+local interpreter = require "spec.support.interpreter"
 local work = require "spec.support.work"
 
 -- What the environment says is read by the process that is started with it.
@@ -43,31 +44,13 @@ describe("HTTP and the environment", function()
     s:stop()
   end)
 
-  -- By its name: the file behind this process may be valgrind, or instrumented.
-  local function interpreter()
-    return work.output("command -v " .. (jit and "luajit" or "lua5.4"))
-  end
-
-  -- What an instrumented core needs to be loaded at all: as this process was started with,
-  -- whatever it has hidden from its children since.
-  local function preloaded()
-    local f = assert(io.open("/proc/self/environ", "rb"))
-    local environment, names = f:read("*a"), {}
-    f:close()
-    for name, value in environment:gmatch("([%u_]+)=(%Z*)") do
-      if name == "LD_PRELOAD" or name == "ASAN_OPTIONS" or name == "LSAN_OPTIONS" or name == "UBSAN_OPTIONS" then
-        names[#names + 1] = ("%s='%s'"):format(name, value)
-      end
-    end
-    return table.concat(names, " ")
-  end
-
   -- The body, or "code message", of a request made with these variables alone.
   local function fetch(environment, options)
     local output
     work.in_directory(function(dir)
       work.write_file(dir .. "/child.lua", CHILD:format(package.path, package.cpath, options))
-      local p = io.popen(("env -i %s %s %s %s/child.lua 2>&1"):format(preloaded(), environment, interpreter(), dir))
+      local p = io.popen(("env -i %s %s %s %s/child.lua 2>&1"):format(interpreter.preloaded(), environment,
+        interpreter.path(), dir))
       output = p:read("*a")
       p:close()
     end)

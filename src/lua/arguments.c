@@ -9,6 +9,14 @@ int64_t lep_checksize(lua_State *L, int arg)
   return n;
 }
 
+int lep_checkfd(lua_State *L, int arg)
+{
+  int64_t fd = lep_checksize(L, arg);
+  if (fd > INT32_MAX)
+    luaL_argerror(L, arg, "descriptor expected");
+  return (int)fd;
+}
+
 const char *lep_checkpath(lua_State *L, int arg)
 {
   size_t n;

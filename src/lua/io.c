@@ -39,18 +39,10 @@ static int core_file(lua_State *L)
                         &err);
 }
 
-static int check_fd(lua_State *L, int arg)
-{
-  int64_t fd = lep_checksize(L, arg);
-  if (fd > INT32_MAX)
-    luaL_argerror(L, arg, "descriptor expected");
-  return (int)fd;
-}
-
 /* core.fd_source(fd[, own]) */
 static int core_fd_source(lua_State *L)
 {
-  int fd = check_fd(L, 1);
+  int fd = lep_checkfd(L, 1);
   bool own = lua_toboolean(L, 2);
   struct lep_handle *h = lep_new(L, LEP_SOURCE);
   struct ep_err err;
@@ -60,7 +52,7 @@ static int core_fd_source(lua_State *L)
 /* core.fd_sink(fd[, own]) */
 static int core_fd_sink(lua_State *L)
 {
-  int fd = check_fd(L, 1);
+  int fd = lep_checkfd(L, 1);
   bool own = lua_toboolean(L, 2);
   struct lep_handle *h = lep_new(L, LEP_SINK);
   struct ep_err err;

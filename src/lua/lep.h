@@ -68,6 +68,9 @@ int lep_done(lua_State *L, enum ep_status st, const struct ep_err *err);
 int64_t lep_checksize(lua_State *L, int arg);
 void lep_pushsize(lua_State *L, int64_t n);
 
+/* A descriptor's number; whether it is open is seen when it is used. */
+int lep_checkfd(lua_State *L, int arg);
+
 /* Option tables. lep_options checks that arg is a table (or absent, if `optional`: then an
 ** empty one is used) and that it has no key but the NULL-terminated `known`, and leaves the
 ** table at the returned absolute index. The getters raise with the key's name on a wrong
@@ -116,6 +119,7 @@ void lep_open_loop(lua_State *L);
 void lep_open_flow(lua_State *L);
 void lep_open_tar(lua_State *L);
 void lep_open_process(lua_State *L);
+void lep_open_terminal(lua_State *L);
 void lep_open_parts(lua_State *L);
 
 /* Calls a function without arguments of a part that is loaded when needed (parts.c), and
