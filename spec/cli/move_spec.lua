@@ -294,3 +294,29 @@ describe("mirrors", function()
     end)
   end)
 end)
+
+describe("get", function()
+  it("does not write a disk to a terminal, unless told to", function()
+    with_cocoons(function(c)
+      ok(c.epoch { "push", "demo:v1" })
+      local env = standin.env(c.from, { XDG_DATA_HOME = c.dir .. "/data" })
+      local function on_terminal(words)
+        local result
+        work.with_loop(nil, function(loop)
+          local lua = rawget(_G, "jit") and "luajit" or "lua" .. _VERSION:match("[%d.]+$")
+          local child = assert(loop:spawn {
+            argv = { "/usr/bin/script", "-qec", lua .. " epoch.lua get demo:v1 --tar " .. words, "/dev/null" },
+            env = env, stdout = "pipe", stderr = false,
+          })
+          local out = assert(work.read_all(loop, child:stdout()))
+          result = { out = out, code = program.wait(loop, child).code }
+        end)
+        return result
+      end
+      local refused = on_terminal ""
+      assert.equal(64, refused.code)
+      assert.matches("would write a disk to the terminal", refused.out, 1, true)
+      assert.is_true(#on_terminal("-o -").out > 300 * 1024)
+    end)
+  end)
+end)

@@ -14,6 +14,9 @@ local STDOUT = 1
 -- Where the bytes go: a file that appears when it is whole, or stdout.
 local function open_sink(args)
   local path = args.output
+  if not path and core.terminal(STDOUT) then
+    return errors.fail("usage", "this would write a disk to the terminal; give -o FILE (or -o - if that is meant)")
+  end
   local sink, message, code
   if path and path ~= "-" then
     sink, message, code = core.create(path)
