@@ -7,11 +7,13 @@ local media = require "epoch.media"
 local program = require "spec.support.program"
 local registry = require "spec.support.registry"
 local standin = require "spec.support.standin"
+local tar = require "spec.support.tar"
 local work = require "spec.support.work"
 
 local FILES = {
   { "config.json", '{"vm":1}' }, { "empty.raw", "" },
   { "overlay.qcow2", work.noise(300 * 1024) }, { "state.json", "{}" },
+  tar.pax { { "COCOON.sparse.map", "null" }, { "COCOON.sparse.size", "1048576" } } .. tar.file("hole.raw", ""),
 }
 
 -- Two roots of cocoon's, the first with a snapshot, and a way to run the program with either.
@@ -98,10 +100,12 @@ for name, home_words in pairs(HOMES) do
         assert.is_true(pushed.layers[1].transferred)
         assert.equal(300 * 1024 + 10, pushed.transferred)
         assert.is_true(pushed.seconds > 0)
-        local again = json.decode(ok(c.epoch(with_words({ "push", "demo:v1", "--json" }, home),
-          { SOURCE_DATE_EPOCH = "5" })).out)
+        local then_ = { SOURCE_DATE_EPOCH = "5" }
+        local again = json.decode(ok(c.epoch(with_words({ "push", "demo:v1", "--json" }, home), then_)).out)
         assert.equal(0, again.transferred)
         assert.is_false(again.layers[1].transferred)
+        local same = json.decode(ok(c.epoch(with_words({ "push", "demo:v1", "--json" }, home), then_)).out)
+        assert.equal(again.digest, same.digest)
 
         local pulled = ok(c.there(with_words({ "pull", "demo:v1", "--name", "back", "--description", "of old",
                                                "--json" }, home)))
