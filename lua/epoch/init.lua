@@ -12,6 +12,7 @@ local PUBLIC = {
   core = "epoch.core",
   errors = "epoch.errors",
   home = "epoch.home",
+  inspect = "epoch.inspect",
   json = "epoch.json",
   layout = "epoch.layout",
   locate = "epoch.locate",

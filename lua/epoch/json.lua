@@ -28,6 +28,7 @@ M.null = cjson.null
 
 M.array = encode.array
 M.object = encode.object
+M.raw = encode.raw
 M.empty_array = encode.array {}
 M.empty_object = encode.object {}
 

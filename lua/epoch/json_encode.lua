@@ -21,6 +21,15 @@ local MAX_DEPTH = 64
 
 local Array = { __name = "epoch.json.array" }
 local Object = { __name = "epoch.json.object" }
+local Raw = { __name = "epoch.json.raw" }
+
+--- Marks a text that is JSON already, to be written as it is: only what json.decode has
+-- accepted.
+---@param s string
+---@return table
+function M.raw(s)
+  return setmetatable({ text = s }, Raw)
+end
 
 --- Marks a list. The items are copied, so the caller's table stays as it is and its own.
 ---@param items any[]
@@ -125,7 +134,10 @@ end
 local encode_value
 
 local function encode_table(t, state, depth)
-  if state.open[t] then
+  if getmetatable(t) == Raw then
+    state.out[#state.out + 1] = t.text
+    return
+  elseif state.open[t] then
     error("a table that contains itself cannot be written as JSON", 0)
   elseif depth > MAX_DEPTH then
     error(("more than %d levels cannot be written as JSON"):format(MAX_DEPTH), 0)

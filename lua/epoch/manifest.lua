@@ -152,7 +152,10 @@ function M.classify(m)
   return "unknown"
 end
 
-local function platform_name(d)
+--- What an entry of an index is for: "linux/amd64".
+---@param d epoch.Descriptor
+---@return string
+function M.platform_name(d)
   local p = d.platform or {}
   return ("%s/%s"):format(p.os or "unknown", p.architecture or "unknown")
     .. (p.variant and "/" .. p.variant or "")
@@ -174,7 +177,7 @@ function M.platform_child(m)
     end
   end
   if first then
-    return first, platform_name(first)
+    return first, M.platform_name(first)
   end
   return errors.fail("not_found", ("the index has no manifest to go on with: %d entries, none "
     .. "for a machine"):format(#(m.manifests or {})))

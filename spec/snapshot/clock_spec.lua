@@ -31,7 +31,9 @@ describe("times", function()
     } do
       assert.equal(seconds, clock.parse(text))
     end
-    for _, text in ipairs { "", "now", "2026-11-21", "2026-11-21T05:16:47", "2026-11-21T05:16:47+1" } do
+    for _, text in ipairs { "", "now", "2026-11-21", "2026-11-21T05:16:47", "2026-11-21T05:16:47+1",
+                         "2026-13-21T05:16:47Z", "2026-11-00T05:16:47Z", "2026-11-21T24:16:47Z",
+                         "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-00:01" } do
       assert.is_nil(clock.parse(text))
     end
     assert.is_nil(clock.parse(nil))

@@ -50,6 +50,36 @@ return {
     end,
   },
   {
+    name = "ls",
+    summary = "List the repositories, or the tags of one.",
+    define = function(command)
+      command:argument("NAME", "The repository whose tags to list."):target("name"):args("?")
+    end,
+  },
+  {
+    name = "inspect",
+    summary = "Show what an artifact is.",
+    define = function(command)
+      command:argument("REF", "What to show."):target("ref")
+      command:flag("--raw", "The bytes of its manifest as they are stored.")
+    end,
+  },
+  {
+    name = "tag",
+    summary = "Give an artifact one more tag.",
+    define = function(command)
+      command:argument("REF", "What to tag."):target("ref")
+      command:argument("NEWTAG", "The tag; it may have been another's."):target("new_tag")
+    end,
+  },
+  {
+    name = "rm",
+    summary = "Remove tags, or with a digest a manifest and all its tags.",
+    define = function(command)
+      command:argument("REF", "What to remove; what is not there is fine."):target("refs"):args("+")
+    end,
+  },
+  {
     name = "run",
     summary = "Run a Lua script with this module at hand.",
     script = true,

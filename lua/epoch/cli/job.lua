@@ -1,5 +1,5 @@
---- What the commands that move or show artifacts share: the settings, one task that SIGINT and
--- SIGTERM end, the homes that were opened, and what is shown meanwhile.
+--- What the commands that move or show artifacts share: the settings, one task that
+-- signals end, the homes that were opened, and what is shown meanwhile.
 local cocoon = require "epoch.cocoon"
 local core = require "epoch.core"
 local errors = require "epoch.errors"
@@ -21,7 +21,7 @@ Job.__index = Job
 
 local M = {}
 
-local SIGNALS = { SIGINT = 2, SIGTERM = 15 }
+local SIGNALS = { SIGHUP = 1, SIGINT = 2, SIGQUIT = 3, SIGTERM = 15 }
 
 -- What a person typed, found wrong, is no news about what arrived.
 local function as_usage(err)
@@ -76,6 +76,14 @@ function Job:open_home(name, to_read)
   return self:keep(locate.open_home(self.task, name, self.settings, to_read))
 end
 
+--- A line to stderr that is no error.
+---@param line string
+function Job:say(line)
+  if not self.args.quiet then
+    output.say(line)
+  end
+end
+
 --- Opens the home of a reference; nil: the one where names without a host are.
 ---@param ref epoch.Reference?
 ---@param to_read boolean?
@@ -87,9 +95,7 @@ function Job:open(ref, to_read)
     return nil, is_default
   elseif is_default and not self.told then
     self.told = true
-    if not self.args.quiet then
-      output.say(("epoch: no registry is named, using %s on this machine"):format(text.printable(name)))
-    end
+    self:say(("epoch: no registry is named, using %s on this machine"):format(text.printable(name)))
   end
   return self:open_home(name, to_read)
 end
@@ -159,7 +165,7 @@ function M.run(command, subject, args, use)
                               began = core.now() }, Job)
   local done
   local ok, trouble = xpcall(function()
-    local caught, message, code = task.loop:signals("INT", "TERM")
+    local caught, message, code = task.loop:signals("HUP", "INT", "QUIT", "TERM")
     if caught then
       done, err = use(self)
     else

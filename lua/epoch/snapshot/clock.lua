@@ -36,13 +36,22 @@ local function days(year, month, day)
     + of_year - 719468
 end
 
+-- Years of four digits in UTC. Year 1 is how Go writes that it knows no time.
+local FIRST, LAST = days(1000, 1, 1) * 86400, days(10000, 1, 1) * 86400 - 1
+
+local function in_range(month, day, hour, minute, second)
+  return month >= 1 and month <= 12 and day >= 1 and day <= 31 and hour <= 23 and minute <= 59
+    and second <= 60
+end
+
 --- Seconds since 1970 of an RFC 3339 time, its fraction dropped; nil for anything else.
 ---@param text string?
 ---@return integer?
 function M.parse(text)
   local y, mo, d, h, mi, s, zone = (text or ""):match(
     "^(%d%d%d%d)-(%d%d)-(%d%d)[Tt](%d%d):(%d%d):(%d%d)%.?%d*([Zz+-].*)$")
-  if not y then
+  y, mo, d, h, mi, s = tonumber(y), tonumber(mo), tonumber(d), tonumber(h), tonumber(mi), tonumber(s)
+  if not y or not in_range(mo, d, h, mi, s) then
     return nil
   end
   local offset = 0
@@ -53,7 +62,8 @@ function M.parse(text)
     end
     offset = (zh * 3600 + zm * 60) * (sign == "-" and -1 or 1)
   end
-  return days(tonumber(y), tonumber(mo), tonumber(d)) * 86400 + h * 3600 + mi * 60 + s - offset
+  local seconds = days(y, mo, d) * 86400 + h * 3600 + mi * 60 + s - offset
+  return seconds >= FIRST and seconds <= LAST and seconds or nil
 end
 
 return M
