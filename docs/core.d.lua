@@ -580,6 +580,13 @@ function core.versions() end
 ---@return integer? rows
 function core.terminal(fd) end
 
+--- What a person types at the terminal that this process belongs to, a line for each read.
+--- With `hidden` nobody sees it until the source is closed. "not_found" where there is no
+--- terminal.
+---@param options { hidden: boolean? }?
+---@return epoch.source?
+function core.typed(options) end
+
 --- Seconds of a clock that only moves forward.
 ---@return number
 function core.now() end

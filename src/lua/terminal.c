@@ -16,8 +16,20 @@ static int core_terminal(lua_State *L)
   return 2;
 }
 
+/* core.typed([{hidden=}]): a source of the lines that are typed */
+static int core_typed(lua_State *L)
+{
+  static const char *const known[] = {"hidden", NULL};
+  int t = lep_options(L, 1, true, known);
+  bool hidden = lep_optbool(L, t, "hidden", false);
+  struct lep_handle *h = lep_new(L, LEP_SOURCE);
+  struct ep_err err;
+  return lep_givesource(L, h, ep_source_typed(lep_host(L), hidden, &err), &err);
+}
+
 static const luaL_Reg functions[] = {
     {"terminal", core_terminal},
+    {"typed", core_typed},
     {NULL, NULL},
 };
 

@@ -80,6 +80,22 @@ return {
     end,
   },
   {
+    name = "login",
+    summary = "Keep credentials for a registry, where docker keeps them.",
+    define = function(command)
+      command:argument("HOST", "The registry."):target("host")
+      command:option("-u --username", "The user name; asked for when it is not given."):argname("USER")
+      command:flag("--password-stdin", "The password is what stdin has, instead of asking for it.")
+    end,
+  },
+  {
+    name = "logout",
+    summary = "Forget the credentials that are kept for a registry.",
+    define = function(command)
+      command:argument("HOST", "The registry."):target("host")
+    end,
+  },
+  {
     name = "run",
     summary = "Run a Lua script with this module at hand.",
     script = true,

@@ -97,7 +97,7 @@ local function show(job, args)
   local ref, err = job:reference(args.ref)
   local home
   if ref then
-    home, err = job:open(ref)
+    home, err = job:open(ref, true)
   end
   if not home then
     return nil, err

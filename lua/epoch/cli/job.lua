@@ -58,7 +58,8 @@ function Job.local_name(_, typed)
   return ok and typed, err and as_usage(err)
 end
 
--- Closed with the job.
+--- A home that was opened, or the error: what is found wrong with a name is kind "usage". With
+--- the job it is closed.
 function Job:keep(home, err)
   if not home then
     return nil, as_usage(err)
