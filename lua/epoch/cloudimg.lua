@@ -53,6 +53,17 @@ function M.disk_layers(m, what)
   return layers
 end
 
+-- What there will be to tell of.
+local function announce(layers, opts)
+  if opts.on_event then
+    local total = 0
+    for _, layer in ipairs(layers) do
+      total = total + layer.size
+    end
+    opts.on_event { event = "plan", op = opts.op or "get", bytes = 0, total = total, layers = #layers }
+  end
+end
+
 local function write(task, layers, blobs, opts)
   local function tell(event, layer, bytes)
     if opts.progress and event == "start" then
@@ -64,6 +75,7 @@ local function write(task, layers, blobs, opts)
                       digest = layer.digest, bytes = bytes, total = layer.size }
     end
   end
+  announce(layers, opts)
   for _, layer in ipairs(layers) do
     local name = text.quote(layer.title or layer.digest)
     local blob, err = blobs:read_blob(layer.digest)

@@ -39,10 +39,12 @@ end
 describe("a cloud image", function()
   it("is its disk layers, bytewise by title", function()
     with_task(function(task, store)
-      local lines = {}
+      local lines, events = {}, {}
       local raw = artifacts.image(store, "win:v1", PARTS)
       work.assert_same_bytes(DISK, disk(task, raw, store, {
-        progress = function(line) lines[#lines + 1] = line end }))
+        progress = function(line) lines[#lines + 1] = line end,
+        on_event = function(e) events[#events + 1] = e end }))
+      assert.same({ event = "plan", op = "get", bytes = 0, total = #DISK, layers = 4 }, events[1])
       assert.same({ "D.part: 5B", "d.1.part: 195.3K", "d.10.part: 5B", "d.9.part: 4B" }, lines)
       assert.is_false(store:logged("get - " .. core.digest("sums")))
       raw = artifacts.image(store, "one:v1", { { "disk.raw", "raw",

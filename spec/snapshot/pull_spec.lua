@@ -358,10 +358,14 @@ describe("a stream", function()
     local store = artifacts.store(task)
     local raw, layers = artifacts.snapshot(store, "demo:v1", THREE)
     local sink = core.collect(1000000)
-    local lines = {}
+    local lines, events = {}, {}
     assert.is_true(snapshot.stream(task, raw, store, {
       name = "demo", local_name = "vm", writer = sink, progress = function(l) lines[#lines + 1] = l end,
+      on_event = function(e) events[#events + 1] = e end,
     }))
+    assert.same({ event = "plan", op = "pull", bytes = 0, total = 512 + 100000 + 1024, layers = 3 }, events[1])
+    assert.same({ event = "start", op = "pull", title = "config.json", digest = layers[1].digest, bytes = 0,
+                  total = 512 }, events[2])
     local good = sink:bytes()
     assert.same({ "snapshot.json", "config.json", "cow.raw", "state.json" }, (look(good)))
     assert.same({ "config.json: 512B", "cow.raw: 97.7K", "state.json: 1.0K" }, lines)

@@ -225,12 +225,25 @@ describe("a push", function()
       local lines, events = {}, {}
       assert(push(SMALL, {
         progress = function(line) lines[#lines + 1] = line end,
-        on_event = function(e) events[#events + 1] = e.event .. " " .. e.title .. " " .. e.bytes end,
+        on_event = function(e)
+          events[#events + 1] = ("%s %s %s %s"):format(e.event, e.title, e.bytes, e.phase or tostring(e.transferred))
+        end,
       }))
       assert.truthy(table.concat(lines, "\n"):find("cow.raw: 97.7K", 1, true))
       local all = table.concat(events, "\n")
-      for _, e in ipairs { "start config.json 0", "done config.json 2", "done cow.raw 100000" } do
+      for _, e in ipairs {
+        "start config.json 0 read", "progress config.json 0 send", "done config.json 2 true",
+        "progress cow.raw 100000 read", "progress cow.raw 0 send", "done cow.raw 100000 true",
+      } do
         assert.truthy(all:find(e, 1, true), e)
+      end
+      events = {}
+      assert(push(SMALL, { on_event = function(e) events[#events + 1] = e end }))
+      for _, e in ipairs(events) do -- it is there by now
+        assert.not_equal("send", e.phase)
+        if e.event == "done" then
+          assert.is_false(e.transferred)
+        end
       end
     end)
   end)

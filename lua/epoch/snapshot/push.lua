@@ -20,10 +20,11 @@ local ENVELOPE = "snapshot.json"
 local Job = {}
 Job.__index = Job
 
-function Job:tell(event, layer, bytes, transferred)
+-- `phase`: each layer is read to its end, and then sent, unless it is there.
+function Job:tell(event, layer, bytes, phase, transferred)
   if self.opts.on_event then
     self.opts.on_event { event = event, op = "push", title = layer.title, digest = layer.digest,
-                         bytes = bytes, total = layer.size, transferred = transferred }
+                         bytes = bytes, total = layer.size, phase = phase, transferred = transferred }
   end
 end
 
@@ -58,12 +59,12 @@ function Job:read_file(entry)
     return errors.fail(code, message)
   end
   self.spools[spool] = true
-  self:tell("start", layer, 0)
+  self:tell("start", layer, 0, "read")
   local moved
   moved, err = self.task:flow({
     source = self.reader:body(), sink = spool:sink(), size = entry.size, hash = true,
     what = ("the entry %s of the export"):format(text.quote(entry.name)),
-  }, function(bytes) self:tell("progress", layer, bytes) end)
+  }, function(bytes) self:tell("progress", layer, bytes, "read") end)
   if not moved then
     return nil, err
   end
@@ -131,6 +132,7 @@ function Job:send()
     if not self.sent[layer.digest] then -- equal files are sent once
       self.sent[layer.digest] = true
       ok, err = self:upload(layer, function()
+        self:tell("progress", layer, 0, "send")
         return spool:source()
       end)
     end
@@ -139,7 +141,7 @@ function Job:send()
     if not ok then
       return nil, errors.wrap(err, "upload " .. text.quote(layer.title))
     end
-    self:tell("done", layer, layer.size, layer.transferred or false)
+    self:tell("done", layer, layer.size, nil, layer.transferred or false)
   end
 end
 

@@ -186,6 +186,17 @@ local function write_layer(task, plan, writer, one, tell)
   return moved, err
 end
 
+-- What there will be to tell of.
+local function announce(options, entries)
+  if options.on_event then
+    local total = 0
+    for _, one in ipairs(entries) do
+      total = total + one.layer.size
+    end
+    options.on_event { event = "plan", op = "pull", bytes = 0, total = total, layers = #entries }
+  end
+end
+
 -- Tells the listeners of `options` what happens to a layer.
 local function teller(options)
   local progress, on_event = options.progress, options.on_event
@@ -220,6 +231,7 @@ function M.write(task, plan, sink, options)
     name = ENVELOPE, mode = tonumber("644", 8), size = #plan.envelope, mtime = plan.mtime,
   }, core.bytes(plan.envelope), {})
   local tell = teller(options)
+  announce(options, plan.entries)
   for _, one in ipairs(plan.entries) do
     if not ok then
       break
