@@ -1,4 +1,5 @@
 local core = require "epoch.core"
+local golden = require "spec.support.golden"
 local tar = require "spec.support.tar"
 local work = require "spec.support.work"
 
@@ -100,22 +101,11 @@ describe("the tar reader", function()
 end)
 
 describe("the tar reader with real streams", function()
-  local function golden()
-    local found = {}
-    local p = assert(io.popen("ls spec/golden/tar/*.zst ../shared/golden/v1-small/*.tar " ..
-                              "../shared/golden/*/*.tar.zst 2>/dev/null"))
-    for path in p:lines() do
-      found[#found + 1] = path
-    end
-    p:close()
-    return found
-  end
-
   it("gives the same in pieces as in one", function()
-    local paths = golden()
-    assert.is_true(#paths >= 4)
-    for _, path in ipairs(paths) do
-      local archive = tar.golden(path)
+    local names = golden.names "%.tar$"
+    assert.is_true(#names >= 4)
+    for _, name in ipairs(names) do
+      local archive = golden.read(name)
       local events = tar.whole(archive)
       local x = 1
       local function piece() -- 1 to 4096, many of them short
@@ -125,18 +115,18 @@ describe("the tar reader with real streams", function()
       if #archive < 200000 then
         piece = function() return 1 end
       end
-      assert.same(events, tar.in_pieces(archive, piece), path)
-      if path:find("gen1", 1, true) then -- directories, and names with a '/'
+      assert.same(events, tar.in_pieces(archive, piece), name)
+      if name:find("gen1", 1, true) then -- directories, and names with a '/'
         assert.matches("^unsupported: ", events[1])
       else
-        assert.equal("end", events[#events], path)
+        assert.equal("end", events[#events], name)
         assert.is_true(#events >= 4)
       end
     end
   end)
 
   it("gives what cocoon exported", function()
-    local reader = core.tar_reader(core.bytes(tar.golden "spec/golden/tar/v2-export.tar.zst"),
+    local reader = core.tar_reader(core.bytes(golden.read "v2-big/export.tar"),
                                    { sparse = tar.SPARSE })
     local names = {}
     for entry in function() return reader:next() or nil end do
@@ -152,7 +142,7 @@ describe("the tar reader with real streams", function()
   end)
 
   it("reads a file that is all hole", function()
-    local events = tar.whole(tar.golden "spec/golden/tar/all-hole-export.tar.zst")
+    local events = tar.whole(golden.read "all-hole/export.tar")
     assert.matches("data%-zero.raw mode=640 size=0 .*sparse 1048576 null", events[4])
     assert.equal("end", events[#events])
   end)

@@ -1,3 +1,4 @@
+local golden = require "spec.support.golden"
 local json = require "epoch.json"
 local manifest = require "epoch.manifest"
 local media = require "epoch.media"
@@ -31,7 +32,7 @@ end
 
 describe("a manifest", function()
   it("is read, and keeps the bytes it came in", function()
-    local bytes = assert(work.read_file("spec/golden/v1-small/manifest.json"))
+    local bytes = golden.read("v1-small/manifest.json")
     local m = assert(manifest.parse(bytes, "application/vnd.oci.image.manifest.v1+json; x=y"))
     assert.equal(bytes, m.bytes)
     assert.equal("sha256:f343b6faf969f3fc3d88ec7182638bf8515200af00148c76e74bc75ebb03f8a9", m.digest)
@@ -45,7 +46,7 @@ describe("a manifest", function()
   end)
 
   it("is written as the reference writes it, byte for byte", function()
-    local bytes = work.read_file("spec/golden/v1-small/manifest.json")
+    local bytes = golden.read("v1-small/manifest.json")
     local m = assert(manifest.parse(bytes))
     work.assert_same_bytes(bytes, assert(manifest.build(m)))
   end)

@@ -1,7 +1,7 @@
 local await = require "epoch.await"
 local children = require "spec.support.children"
 local core = require "epoch.core"
-local tar = require "spec.support.tar"
+local golden = require "spec.support.golden"
 local work = require "spec.support.work"
 
 local BAD_BLOCK = ("\1"):rep(512)
@@ -47,7 +47,7 @@ describe("the real cocoon", function()
   end
 
   local loop, root
-  local archive = tar.golden("spec/golden/tar/v1-import.tar.zst")
+  local archive = golden.read("v1-small/import.tar")
 
   before_each(function()
     loop = assert(core.loop { threads = 0 })

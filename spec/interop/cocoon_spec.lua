@@ -2,6 +2,7 @@
 -- and each takes what the other exports.
 local behaviour = require "spec.support.cocoon_behaviour"
 local core = require "epoch.core"
+local golden = require "spec.support.golden"
 local standin = require "spec.support.standin"
 
 -- The smallest disk that its converter takes: a qcow2 header with one empty table.
@@ -54,7 +55,7 @@ describe("the real cocoon", function()
   end)
 
   it("and the stand-in read the same of a big export", function()
-    local bytes = require("spec.support.tar").golden("spec/golden/tar/v2-export.tar.zst")
+    local bytes = golden.read("v2-big/export.tar")
     behaviour.with_root(function(loop, root)
       for name, program in pairs { a = real, b = standin.program } do
         local result = standin.run(loop, root .. "/" .. name, { "snapshot", "import", "--name=x" }, bytes,

@@ -4,6 +4,7 @@ local cloudimg = require "epoch.cloudimg"
 local cocoon = require "epoch.cocoon"
 local core = require "epoch.core"
 local errors = require "epoch.errors"
+local golden = require "spec.support.golden"
 local manifest = require "epoch.manifest"
 local tasks = require "epoch.task"
 local work = require "spec.support.work"
@@ -53,17 +54,20 @@ describe("a cloud image", function()
     end)
   end)
 
-  it("of ../shared gives its disk", function()
-    local raw = artifacts.golden "cloudimg/manifest.json"
-    if not raw then
-      pending("no ../shared/golden here")
-      return
-    end
-    with_task(function(task)
-      local blobs = { read_blob = function(_, digest)
-        return assert(core.file("../shared/golden/cloudimg/blobs/" .. digest:sub(8)))
-      end }
-      work.assert_same_bytes(artifacts.golden "cloudimg/disk.qcow2", disk(task, raw, blobs))
+  it("that oras pushed is the disk that the reference makes of it, on its way and in cocoon", function()
+    work.in_directory(function(dir)
+      with_task(function(task, store)
+        local raw, expected = golden.read "cloudimg/manifest.json", golden.read "cloudimg/disk.qcow2"
+        for _, name in ipairs(golden.names "^cloudimg/blobs/") do
+          store:add(golden.read(name))
+        end
+        store.manifests["win11:latest"] = raw
+        work.assert_same_bytes(expected, disk(task, raw, store))
+        local runner = assert(cocoon.exec_cocoon { binary = artifacts.program(dir) })
+        assert.is_true(cloudimg.puller { downloader = store, cocoon = runner, task = task }:pull {
+          name = "win11" })
+        work.assert_same_bytes(expected, work.read_file(dir .. "/committed"))
+      end)
     end)
   end)
 

@@ -1,14 +1,14 @@
 local config = require "epoch.snapshot.config"
 local envelope = require "epoch.snapshot.envelope"
+local golden = require "spec.support.golden"
 local json = require "epoch.json"
-local tar = require "spec.support.tar"
 local work = require "spec.support.work"
 
-local CONFIG = assert(work.read_file("spec/golden/v1-small/config.json"))
+local CONFIG = golden.read "v1-small/config.json"
 
 --- The snapshot.json of a golden archive: its first entry.
 local function envelope_of(name)
-  local archive = tar.golden("spec/golden/tar/" .. name .. ".tar.zst")
+  local archive = golden.read("v1-small/" .. name .. ".tar")
   local size = tonumber(archive:sub(125, 135), 8)
   return archive:sub(513, 512 + size)
 end
@@ -32,14 +32,14 @@ end
 describe("a snapshot's config", function()
   it("is what the reference makes of the same export, byte for byte, and extra", function()
     local conf = assert(config.parse(CONFIG))
-    local blob = assert(config.build(assert(envelope.read(envelope_of("v1-export"))),
+    local blob = assert(config.build(assert(envelope.read(envelope_of("export"))),
                                      files_of(conf), conf.created_at))
     local extra = ',"extra":{"queue_size":256,"disk_queue_size":128,"no_direct_io":true}}'
     work.assert_same_bytes(CONFIG:sub(1, -2) .. extra, blob)
   end)
 
   it("gives the snapshot.json that the reference gives, byte for byte", function()
-    work.assert_same_bytes(envelope_of("v1-import"),
+    work.assert_same_bytes(envelope_of("import"),
                            envelope.write(assert(config.parse(CONFIG)), "from-ref"))
   end)
 

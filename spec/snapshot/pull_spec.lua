@@ -1,6 +1,7 @@
 local artifacts = require "spec.support.artifacts"
 local core = require "epoch.core"
 local errors = require "epoch.errors"
+local golden = require "spec.support.golden"
 local json = require "epoch.json"
 local manifest = require "epoch.manifest"
 local media = require "epoch.media"
@@ -36,8 +37,8 @@ local function committed(dir)
 end
 
 --- The golden snapshot, its layers read from the golden export.
-local function golden(store)
-  local archive = tar.golden("spec/golden/tar/v1-export.tar.zst")
+local function golden_snapshot(store)
+  local archive = golden.read("v1-small/export.tar")
   local reader = core.tar_reader(core.bytes(archive), { sparse = tar.SPARSE })
   local entry = reader:next()
   while entry do
@@ -47,8 +48,8 @@ local function golden(store)
     entry = reader:next()
   end
   reader:close()
-  store:add(work.read_file("spec/golden/v1-small/config.json"))
-  store.manifests["vms/demo:v1"] = work.read_file("spec/golden/v1-small/manifest.json")
+  store:add(golden.read("v1-small/config.json"))
+  store.manifests["vms/demo:v1"] = golden.read("v1-small/manifest.json")
   store.types["vms/demo:v1"] = media.OCI_MANIFEST
 end
 
@@ -71,19 +72,21 @@ local function look(archive)
   return titles, first
 end
 
+--- Everything in an archive but the times in its headers.
+local function timeless(archive)
+  local events = tar.whole(archive)
+  for i, event in ipairs(events) do
+    events[i] = event:gsub("mtime=%d+", "")
+  end
+  return events
+end
+
 describe("a pull", function()
   it("of the golden artifact gives the golden stream, the times in its headers apart", function()
     with(function(pull, store, dir)
-      golden(store)
+      golden_snapshot(store)
       assert.is_true(pull { local_name = "from-ref", description = "pulled" })
-      local expected, got = tar.golden("spec/golden/tar/v1-import.tar.zst"), committed(dir)
-      local function timeless(archive)
-        local events = tar.whole(archive)
-        for i, event in ipairs(events) do
-          events[i] = event:gsub("mtime=%d+", "")
-        end
-        return events
-      end
+      local expected, got = golden.read("v1-small/import.tar"), committed(dir)
       assert.same(timeless(expected), timeless(got))
       assert.equal(#expected, #got)
       assert.equal("snapshot|import|--name=from-ref|--description=pulled|",
@@ -91,9 +94,28 @@ describe("a pull", function()
     end)
   end)
 
+  it("of what a push made of a larger export gives what the reference gave cocoon for it", function()
+    with(function(pull, store, dir, task)
+      work.write_file(dir .. "/export", golden.read("v2-big/export.tar"))
+      local runner = assert(snapshot.exec_cocoon { binary = dir .. "/cocoon", stderr = "null" })
+      assert(snapshot.pusher { uploader = store, cocoon = runner, task = task }:push {
+        name = "vms/demo", tag = "v1", snapshot = "big" })
+      assert.is_true(pull { local_name = "local-name" })
+      local expected, got = golden.read("v2-big/import.tar"), committed(dir)
+      local theirs, ours = timeless(expected), timeless(got)
+      table.remove(theirs, 1)
+      table.remove(ours, 1) -- has what the reference drops
+      assert.same(theirs, ours)
+      local config = json.decode(select(2, look(got))).config
+      for key, value in pairs(json.decode(select(2, look(expected))).config) do
+        assert.same(value, config[key])
+      end
+    end)
+  end)
+
   it("gives back what a push has put into extra", function()
     with(function(pull, store, dir, task)
-      work.write_file(dir .. "/export", tar.golden("spec/golden/tar/v1-export.tar.zst"))
+      work.write_file(dir .. "/export", golden.read("v1-small/export.tar"))
       local runner = assert(snapshot.exec_cocoon { binary = dir .. "/cocoon", stderr = "null" })
       assert(snapshot.pusher { uploader = store, cocoon = runner, task = task }:push {
         name = "vms/demo", tag = "v1", snapshot = "g-small" })

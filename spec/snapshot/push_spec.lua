@@ -1,6 +1,7 @@
 local artifacts = require "spec.support.artifacts"
 local core = require "epoch.core"
 local errors = require "epoch.errors"
+local golden = require "spec.support.golden"
 local json = require "epoch.json"
 local manifest = require "epoch.manifest"
 local media = require "epoch.media"
@@ -38,13 +39,13 @@ local SMALL = artifacts.export { { "config.json", "{}" }, { "cow.raw", ("x"):rep
 describe("a push", function()
   it("of the golden export gives the golden artifact", function()
     with(function(push, store)
-      local golden = assert(manifest.parse(work.read_file("spec/golden/v1-small/manifest.json")))
-      local result = assert(push(tar.golden("spec/golden/tar/v1-export.tar.zst"), {
+      local theirs = assert(manifest.parse(golden.read("v1-small/manifest.json")))
+      local result = assert(push(golden.read("v1-small/export.tar"), {
         base_image = "registry.example/ubuntu:24.04", source = "https://s", revision = "r1",
         annotations = { ["x.y"] = "z" }, created_at = 1795238207,
       }))
       local m = assert(manifest.parse(result.manifest_bytes, media.OCI_MANIFEST))
-      assert.same(golden.layers, m.layers)
+      assert.same(theirs.layers, m.layers)
       assert.equal("snapshot", manifest.classify(m))
       assert.same({
         ["cocoonstack.snapshot.baseimage"] = "registry.example/ubuntu:24.04",
@@ -53,13 +54,13 @@ describe("a push", function()
         ["org.opencontainers.image.source"] = "https://s",
         ["org.opencontainers.image.revision"] = "r1", ["x.y"] = "z",
       }, m.annotations)
-      local config, expected = store.blobs[m.config.digest], work.read_file(
-        "spec/golden/v1-small/config.json")
+      local config = store.blobs[m.config.digest]
       assert.equal(#config, m.config.size)
-      local ours, theirs = assert(json.decode(config)), assert(json.decode(expected))
+      local ours, expected = assert(json.decode(config)), assert(json.decode(golden.read(
+        "v1-small/config.json")))
       assert.same({ queue_size = 256, disk_queue_size = 128, no_direct_io = true }, ours.extra)
-      ours.extra, ours.createdAt, theirs.createdAt = nil, nil, nil
-      assert.same(theirs, ours)
+      ours.extra, ours.createdAt, expected.createdAt = nil, nil, nil
+      assert.same(expected, ours)
       for _, layer in ipairs(m.layers) do
         assert.equal(layer.digest, core.digest(store.blobs[layer.digest]))
       end

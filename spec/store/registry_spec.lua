@@ -3,11 +3,11 @@ local children = require "spec.support.children"
 local core = require "epoch.core"
 local directory = require "epoch.objectstore.directory"
 local errors = require "epoch.errors"
+local golden = require "spec.support.golden"
 local homes = require "epoch.home"
 local json = require "epoch.json"
 local registry = require "epoch.registry"
 local support = require "spec.support.store"
-local tar = require "spec.support.tar"
 local work = require "spec.support.work"
 
 
@@ -265,7 +265,7 @@ describe("the catalog", function()
   end)
 
   it("of the reference is read, and written back as it was", function()
-    local bytes = assert(work.read_file("spec/golden/v1-small/catalog.json"))
+    local bytes = golden.read("v1-small/catalog.json")
     local repositories = assert(catalog.parse(bytes))
     local same = assert(catalog.encode(repositories, json.decode(bytes).updatedAt))
     assert.equal((bytes:gsub("%s*$", "")), same)
@@ -388,38 +388,27 @@ describe("the catalog", function()
 end)
 
 describe("golden artifacts", function()
-  local function blobs_in(dir, manifest)
-    local list = {}
-    local value = assert(json.decode(manifest))
-    for _, one in ipairs(value.layers) do
-      list[#list + 1] = { digest = one.digest, path = dir .. "/blobs/" .. one.digest:match(":(.*)") }
-    end
-    list[#list + 1] = { digest = value.config.digest, path = dir .. "/blobs/" .. value.config.digest:match(":(.*)") }
-    return list
-  end
-
   it("are put and got byte for byte: a cloud image", function()
-    local dir = "../shared/golden/cloudimg"
-    local manifest = work.read_file(dir .. "/manifest.json")
-    if not manifest then
-      return pending("no golden data")
-    end
+    local manifest = golden.read("cloudimg/manifest.json")
+    local value = assert(json.decode(manifest))
     with_home(function(home, _, task)
-      local blobs = blobs_in(dir, manifest)
-      for _, blob in ipairs(blobs) do
-        assert(home:put_blob("win", blob.digest, core.stat(blob.path).size, assert(core.file(blob.path))))
+      local function put(blob)
+        local bytes = golden.read("cloudimg/blobs/" .. blob.digest:match(":(.*)"))
+        assert(home:put_blob("win", blob.digest, #bytes, bytes))
+        work.assert_same_bytes(bytes, support.bytes(task, home:get_blob("win", blob.digest)))
+      end
+      put(value.config)
+      for _, layer in ipairs(value.layers) do
+        put(layer)
       end
       local digest = assert(home:put_manifest("win", "latest", manifest))
       assert.equal(manifest, home:get_manifest("win", digest).bytes)
-      for _, blob in ipairs(blobs) do
-        work.assert_same_bytes(work.read_file(blob.path), support.bytes(task, home:get_blob("win", blob.digest)))
-      end
     end)
   end)
 
   it("are put and got byte for byte: a snapshot", function()
-    local manifest = assert(work.read_file("spec/golden/v1-small/manifest.json"))
-    local config = assert(work.read_file("spec/golden/v1-small/config.json"))
+    local manifest = golden.read("v1-small/manifest.json")
+    local config = golden.read("v1-small/config.json")
     with_home(function(home, dir, task)
       local function put(bytes)
         local digest = core.digest(bytes)
@@ -427,7 +416,7 @@ describe("golden artifacts", function()
         work.assert_same_bytes(bytes, support.bytes(task, home:get_blob("g-small", digest)))
       end
       put(config)
-      local reader = assert(core.tar_reader(core.bytes(tar.golden("spec/golden/tar/v1-import.tar.zst"))))
+      local reader = assert(core.tar_reader(core.bytes(golden.read("v1-small/import.tar"))))
       while true do
         local entry = task:await(reader, "next")
         if not entry then

@@ -164,9 +164,4 @@ function M.export(files, envelope)
   return table.concat(out) .. tar.trailer
 end
 
---- A golden file of ../shared, or nil where that is not.
-function M.golden(path)
-  return work.read_file("../shared/golden/" .. path)
-end
-
 return M

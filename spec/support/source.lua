@@ -13,7 +13,7 @@ function M.files(dir, suffix)
       local hidden = name:sub(1, 1) == "."
       if not hidden and lfs.attributes(path, "mode") == "directory" then
         walk(path)
-      elseif not hidden and name:sub(-#suffix) == suffix then
+      elseif not hidden and name:sub(#name - #suffix + 1) == suffix then
         found[#found + 1] = path
       end
     end

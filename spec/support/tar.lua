@@ -2,7 +2,6 @@
 --- and read into a plain list of what came out.
 
 local core = require "epoch.core"
-local work = require "spec.support.work"
 
 local M = {}
 
@@ -71,15 +70,6 @@ function M.file(name, data, f)
     h[k] = v
   end
   return M.header(h) .. M.pad(data)
-end
-
---- The stream of a golden file, unwrapped.
-function M.golden(path)
-  local bytes
-  work.with_loop({}, function(loop)
-    bytes = assert(work.read_all(loop, assert(core.unwrap(assert(core.file(path))))))
-  end)
-  return bytes
 end
 
 local function drain(source, again)
