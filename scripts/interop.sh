@@ -14,6 +14,22 @@ if [ -n "$cocoon" ] && [ -x "$cocoon" ]; then
 else
   echo "interop: SKIPPED is what needs the real cocoon: put it into PATH or set EPOCH_COCOON_BINARY"
 fi
+distribution=${EPOCH_DISTRIBUTION_BINARY:-$(command -v registry || true)}
+case $([ -x "$distribution" ] && "$distribution" --version 2>&1) in
+  *' v3.'*) echo "interop: with distribution v3 ($distribution)" ;;
+  *) echo "interop: SKIPPED is what needs distribution v3: put its registry into PATH or set EPOCH_DISTRIBUTION_BINARY" ;;
+esac
+zot=${EPOCH_ZOT_BINARY:-$(command -v zot || true)}
+if [ -n "$zot" ] && [ -x "$zot" ]; then
+  echo "interop: with zot ($zot)"
+else
+  echo "interop: SKIPPED is what needs zot: put it into PATH or set EPOCH_ZOT_BINARY"
+fi
+if [ -n "${EPOCH_REFERENCE_URL:-}" ]; then
+  echo "interop: with the reference's server ($EPOCH_REFERENCE_URL)"
+else
+  echo "interop: SKIPPED is what needs the reference's server: set EPOCH_REFERENCE_URL and EPOCH_REFERENCE_TOKEN to one that runs"
+fi
 [ -n "$(find spec/interop -name '*_spec.lua' 2>/dev/null)" ] || {
   echo "interop: there is no spec under spec/interop" >&2
   exit 1

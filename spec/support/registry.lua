@@ -1,5 +1,5 @@
 --- A real registry for one spec file: Debian's docker-registry on a free port of loopback, with
--- its storage in a directory of its own.
+-- its storage in a directory of its own; or another program that is started the same way.
 --
 --     local r = registry.start { auth = true }
 --     … r.url, r.host, r.user, r.password … r:stop()
@@ -13,11 +13,12 @@ local work = require "spec.support.work"
 
 local M = {}
 
+local PROGRAM = "docker-registry"
 local TRIES, WAITS = 5, 200
 
 --- Whether the program is here at all.
 function M.missing()
-  return not core.which("docker-registry") and "docker-registry is not installed"
+  return not core.which(PROGRAM) and "docker-registry is not installed"
 end
 
 local CONF = [[
@@ -39,6 +40,16 @@ auth:
 local USER, PASSWORD = "frodo", "baggins"
 local HTPASSWD = "frodo:$2y$05$926C3y10Quzn/LnqQH86VOEVh/18T6RnLaS.khre96jLNL/7e.K5W\n"
 
+-- The token server is where the client has found the registry, at /auth/token.
+local TOKEN = [[
+auth:
+  token: { autoredirect: true, realm: "http://replaced.invalid/", service: %s, issuer: %s, rootcertbundle: %s }
+]]
+
+local TLS = [[
+  tls: { certificate: %s, key: %s }
+]]
+
 local Registry = {}
 Registry.__index = Registry
 
@@ -58,30 +69,44 @@ function Registry:stop()
   end
 end
 
-local function answers(url)
+local function answers(url, ca)
   local status
   work.with_loop({ threads = 0 }, function(loop)
-    local response = http.fetch(loop, { url = url .. "/v2/", proxy = "" })
+    local response = http.fetch(loop, { url = url .. "/v2/", proxy = "", ca_file = ca })
     status = response and response.status
   end)
   return status == 200 or status == 401
 end
 
-local function launch(self, options)
-  self.host = ("127.0.0.1:%d"):format(server.free_ports(1)[1])
-  self.url = "http://" .. self.host
+local function configuration(self, options)
   local conf = CONF:format(self.dir, tostring(options.delete ~= false), self.host)
+  local certs, token = options.certificates, options.token
+  if certs then
+    conf = conf .. TLS:format(certs.server, certs.server_key)
+    self.ca = certs.ca
+  end
   if options.auth then
     conf = conf .. AUTH:format(self.dir)
     self.user, self.password = USER, PASSWORD
     work.write_file(self.dir .. "/htpasswd", HTPASSWD)
+  elseif token then
+    conf = conf .. TOKEN:format(token.service, token.issuer, token.certificate)
   end
-  work.write_file(self.dir .. "/config.yml", conf)
+  return conf
+end
+
+-- It is not to look for a collector of its traces.
+local SERVE = 'OTEL_TRACES_EXPORTER=none exec "$2" serve "$1/config.yml" >"$1/log" 2>&1'
+
+local function launch(self, options)
+  self.host = ("127.0.0.1:%d"):format(server.free_ports(1)[1])
+  self.url = (options.certificates and "https://" or "http://") .. self.host
+  work.write_file(self.dir .. "/config.yml", (options.configuration or configuration)(self, options))
   self.process = assert(self.loop:spawn {
-    argv = { "/bin/sh", "-c", 'exec docker-registry serve "$1/config.yml" >"$1/log" 2>&1', "sh", self.dir },
+    argv = { "/bin/sh", "-c", SERVE, "sh", self.dir, options.program or PROGRAM },
   })
   for _ = 1, WAITS do
-    if answers(self.url) then
+    if answers(self.url, self.ca) then
       return true
     end
     local ended = self.process:wait()
@@ -96,8 +121,16 @@ local function launch(self, options)
   return false
 end
 
+---@class spec.RegistryOptions
+---@field program string? docker-registry
+---@field configuration (fun(self: table, options: table): string)? of another program; dir and host are known
+---@field auth boolean? with htpasswd
+---@field token { service: string, issuer: string, certificate: string }? takes signed tokens
+---@field delete boolean? deleting is allowed: true
+---@field certificates table? of spec.support.certificates: it speaks https
+
 --- Starts one.
----@param options { auth: boolean?, delete: boolean? }? with htpasswd; deleting is allowed
+---@param options spec.RegistryOptions?
 function M.start(options)
   local dir = os.tmpname()
   os.remove(dir)
@@ -111,7 +144,7 @@ function M.start(options)
   local log = self:log()
   self.loop:close()
   os.execute("rm -rf " .. dir)
-  error("docker-registry does not start:\n" .. log, 2)
+  error((options and options.program or PROGRAM) .. " does not start:\n" .. log, 2)
 end
 
 return M
