@@ -460,7 +460,8 @@ local process = {}
 ---@field cwd string?
 ---@field stdin "null"|"pipe"|"inherit"|nil null
 ---@field stdout "null"|"pipe"|"inherit"|nil
----@field stderr "inherit"|"null"|integer|nil where it is passed on to; its tail is kept anyway
+---@field stderr integer|false|"inherit"|"null"|nil passed on to a descriptor (nil: our own) or to none (false), its
+--- tail kept; "inherit" and "null" are what the child has itself, and keep none
 ---@field grace number? seconds until what a child has left behind is killed
 
 ---@param options epoch.process.options
