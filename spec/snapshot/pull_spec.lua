@@ -182,11 +182,14 @@ describe("a pull", function()
       local lines, events = {}, {}
       assert.is_true(pull {
         progress = function(line) lines[#lines + 1] = line end,
-        on_event = function(e) events[#events + 1] = e.event .. " " .. e.title .. " " .. e.bytes end,
+        on_event = function(e)
+          events[#events + 1] = ("%s %s %d %d"):format(e.event, e.title or e.layers, e.bytes, e.total)
+        end,
       })
       assert.same({ "config.json: 512B", "cow.raw: 97.7K", "state.json: 1.0K" }, lines)
       local all = table.concat(events, "\n")
-      for _, e in ipairs { "start config.json 0", "done config.json 512", "done cow.raw 100000" } do
+      assert.equal("plan 3 0 101536", events[1])
+      for _, e in ipairs { "start config.json 0 512", "done config.json 512 512", "done cow.raw 100000 100000" } do
         assert.truthy(all:find(e, 1, true), e)
       end
     end)
