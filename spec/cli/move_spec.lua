@@ -178,6 +178,8 @@ describe("push", function()
       assert.equal("", result.out)
       assert.equal(("epoch: no registry is named, using file://%s/data/epoch on this machine"):format(c.dir),
         result.err:match("^[^\n]*"))
+      assert.matches("\nconfig.json: 8B sent\n", result.err, 1, true)
+      assert.matches("\npushed demo:latest sha256:%x+, 5 layers, 300.0K, 300.0K sent in %d+%.%d s\n$", result.err)
       assert.equal("", ok(c.epoch { "push", "demo", "-q" }).err)
     end)
   end)

@@ -77,7 +77,7 @@ local function get(job, args)
   end
   local write, done = args.tar and write_archive or write_disk
   done, err = write(job, m, downloader, ref, {
-    writer = sink, name = args.ref, progress = shown.on_line, on_event = shown.on_event,
+    writer = sink, name = args.ref, on_event = shown.on_event,
   })
   sink:close()
   return done, err

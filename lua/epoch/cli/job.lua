@@ -113,14 +113,25 @@ end
 ---@param subject string
 ---@return { on_line: fun(line: string), on_event: fun(event: table) }
 function Job:watch(subject)
-  local shown = progress.new {
-    how = self.args.quiet and "none" or self.settings.values.progress, op = self.command, subject = subject,
-  }
+  local how = self.args.quiet and "none" or self.settings.values.progress
+  if how == "auto" and self.args.verbose then
+    how = "plain" -- what cocoon says goes to stderr, too, and would be drawn over
+  end
+  local shown = progress.new { how = how, op = self.command, subject = subject }
   self.progress = shown
   return {
     on_line = function(line) shown:line(line) end,
     on_event = function(event) shown:event(event) end,
   }
+end
+
+--- Nothing more is drawn: what is written next, also to stdout, stays.
+---@param result table? what was done
+---@param err epoch.Error?
+function Job:unwatch(result, err)
+  if self.progress then
+    self.progress:finish(result, err)
+  end
 end
 
 --- Seconds since the job began.
@@ -177,9 +188,7 @@ function M.run(command, subject, args, use)
     done, err = nil, trouble
   end
   err = not done and reason(self, err) or nil
-  if self.progress then
-    self.progress:finish(done, err)
-  end
+  self:unwatch(done, err)
   close(self)
   return done, err and errors.wrap(err, op)
 end

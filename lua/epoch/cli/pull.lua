@@ -54,7 +54,7 @@ local function pull(job, args)
   ok, err = PULLERS[kind] { downloader = downloader, cocoon = cocoon, task = job.task }:pull {
     name = ref.name, tag = ref.tag, digest = ref.digest, local_name = name, manifest = m,
     description = kind == "snapshot" and args.description or nil,
-    progress = shown.on_line, on_event = shown.on_event,
+    on_event = shown.on_event,
   }
   return ok and {
     name = ref.name, tag = ref.tag, digest = m.digest, kind = kind, size = manifest.total_size(m),

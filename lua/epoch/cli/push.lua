@@ -53,7 +53,7 @@ local function push(job, args)
     base_image = args.base_image, source = args.source, revision = args.revision,
     annotations = annotations_of(args.annotations),
     concurrency = values.concurrency, spool_dir = values.spool_dir,
-    progress = shown.on_line, on_event = shown.on_event,
+    on_event = shown.on_event,
   }
 end
 

@@ -55,7 +55,8 @@ function M.as_json(result)
   }
 end
 
---- Completes a result, tells `on_done` of it, and writes it to stdout where JSON was asked for.
+--- Completes a result, ends what is shown, tells `on_done`, and writes it to stdout where JSON
+--- was asked for.
 ---@param job epoch.cli.Job
 ---@param result table
 ---@param on_done fun(result: epoch.cli.Result)?
@@ -64,6 +65,7 @@ end
 function M.finish(job, result, on_done)
   result.transferred = transferred(result.layers)
   result.seconds = job:seconds()
+  job:unwatch(result)
   if on_done then
     on_done(result)
   end
