@@ -98,6 +98,29 @@ describe_or_skip("docker-registry", function()
     end
   end)
 
+  it("lets who sends a blob be told how far it is", function()
+    local bytes, told = ("sent"):rep(4 * MIB), {}
+    local function send()
+      return assert(home:put_blob("blobs/told", core.digest(bytes), #bytes, core.bytes(bytes), function(sent)
+        told[#told + 1] = sent
+      end))
+    end
+    send()
+    assert.equal(0, told[1])
+    assert.equal(#bytes, told[#told])
+    for i = 2, #told do
+      assert.is_true(told[i] >= told[i - 1])
+    end
+    local between = 0
+    for _, sent in ipairs(told) do
+      between = between + (sent > 0 and sent < #bytes and 1 or 0)
+    end
+    assert.is_true(between > 0)
+    told = {}
+    send()
+    assert.same({}, told) -- it is there
+  end)
+
   it("is sent nothing that it has", function()
     local bytes = work.noise(1000)
     put("blobs/once", bytes)

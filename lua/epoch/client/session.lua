@@ -36,10 +36,10 @@ local function send(self, call, permit)
       return nil, err
     end
   end
-  return self.transport:send {
+  return self.transport:send({
     method = call.method, url = call.url or self.address.root .. call.path,
     headers = call.headers, authorization = permit or nil, body = body,
-  }
+  }, call.body and call.body.on_sent)
 end
 
 local function accept(call, answer)

@@ -108,9 +108,10 @@ end
 --- Sends one request and waits for the head of its answer, whatever its status is. A body that
 --- is a source is used up.
 ---@param request { method: string, url: string, headers: table?, authorization: string?, body: any }
+---@param on_sent fun(bytes: integer)? is told, now and then, how much of the body has gone
 ---@return epoch.client.Answer?
 ---@return epoch.Error?
-function Transport:send(request)
+function Transport:send(request, on_sent)
   local options = { user_agent = self.user_agent }
   for name, value in pairs(self.options) do
     options[name] = value
@@ -125,7 +126,13 @@ function Transport:send(request)
     end
     return errors.fail(code, message)
   end
-  local response, err = self.task:await(handle, "response")
+  local watched = on_sent and {
+    response = function()
+      on_sent(handle:sent())
+      return handle:response()
+    end,
+  } or handle
+  local response, err = self.task:await(watched, "response")
   if not response then
     handle:close()
     return nil, err

@@ -101,7 +101,7 @@ function Job:read()
 end
 
 -- Sends a blob, unless it is there.
-function Job:upload(layer, body)
+function Job:upload(layer, body, on_sent)
   local name, uploader = self.opts.name, self.uploader
   local there, err = uploader:blob_exists(name, layer.digest)
   if there == nil then
@@ -113,7 +113,7 @@ function Job:upload(layer, body)
   end
   self:say(("%s: %s"):format(text.printable(layer.title, 255), manifest.human_size(layer.size)))
   local ok
-  ok, err = uploader:put_blob(name, layer.digest, body, layer.size)
+  ok, err = uploader:put_blob(name, layer.digest, body, layer.size, on_sent)
   if not ok then
     return nil, err
   end
@@ -134,7 +134,7 @@ function Job:send()
       ok, err = self:upload(layer, function()
         self:tell("progress", layer, 0, "send")
         return spool:source()
-      end)
+      end, function(bytes) self:tell("progress", layer, bytes, "send") end)
     end
     spool:close()
     self.spools[spool] = nil
