@@ -14,6 +14,7 @@ local text = require "epoch.text"
 ---@field artifact_type? string
 ---@field annotations table<string, string>
 ---@field platform? {os?: string, architecture?: string, variant?: string}
+---@field foreign? true it is stored elsewhere
 
 local M = {}
 
@@ -72,6 +73,21 @@ local function platform(value, where)
   return out
 end
 
+--- Does a decoded descriptor speak of something that is stored elsewhere, by decision of whoever
+--- made it? Registries then take a manifest without it.
+---@param value any
+---@return boolean
+function M.is_foreign(value)
+  if type(value) ~= "table" then
+    return false
+  elseif type(value.urls) == "table" and value.urls[1] ~= nil then
+    return true
+  end
+  local media_type = type(value.mediaType) == "string" and value.mediaType or ""
+  return (media_type:find("nondistributable", 1, true)
+    or media_type:find(".foreign.", 1, true)) ~= nil
+end
+
 --- Reads a decoded descriptor; `where` is its place in messages ("layers[2]").
 ---@param value any
 ---@param where string
@@ -90,7 +106,7 @@ function M.read(value, where)
     return invalid(where, ("size must be a whole number of bytes, from 0 to 2^53 - 1, not %s")
       :format(type(value.size) == "string" and text.quote(value.size) or tostring(value.size)))
   end
-  local out = { digest = value.digest, size = size }
+  local out = { digest = value.digest, size = size, foreign = M.is_foreign(value) or nil }
   out.media_type, err = M.text(value, "mediaType", where)
   if not out.media_type then
     return nil, err or errors.new("invalid", where .. ": mediaType is missing")

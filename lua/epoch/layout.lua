@@ -127,7 +127,7 @@ local function checked(name, given)
   if not ok then
     return nil, err
   end
-  return manifests.kind_of(given)
+  return reference.tag_or_digest(given)
 end
 
 function Layout:get_manifest(name, given)

@@ -127,6 +127,9 @@ function M.parse(bytes, content_type)
   kind, err = check_type(object, said, content_type)
   if not kind then
     return nil, err
+  elseif present(object.fsLayers) then
+    return errors.fail("unsupported", "manifest: a docker image of schema 1, which nothing makes any "
+      .. "more; push the image again with a newer docker")
   elseif object.schemaVersion ~= 2 then
     return errors.fail("unsupported", ("manifest: schemaVersion is %s, only 2 is read; a "
       .. "manifest of generation 1 has to be migrated first"):format(

@@ -70,6 +70,18 @@ function M.is_disk(media_type)
   return DISKS[media_type] or false
 end
 
+local MANIFESTS = {}
+for _, media_type in ipairs(M.MANIFESTS) do
+  MANIFESTS[media_type] = true
+end
+
+--- Is what has this type a manifest?
+---@param media_type string?
+---@return boolean
+function M.is_manifest(media_type)
+  return MANIFESTS[media_type] or false
+end
+
 local INDEXES = { [M.OCI_INDEX] = true, [M.DOCKER_LIST] = true }
 
 --- Is a manifest of this type a list of others?

@@ -182,18 +182,29 @@ function M.flow(task, blob, spec, on_progress)
   return flow_object(task, blob, spec, on_progress)
 end
 
--- The manifest under one reference; its digest is checked where that is the reference.
-local function fetch_one(downloader, name, reference)
-  local bytes, media_type = downloader:get_manifest(name, reference)
-  if not bytes then
-    return nil, media_type
-  end
+--- The manifest that came for a reference; its digest is checked where that is the reference.
+---@param name string
+---@param reference string tag or digest
+---@param bytes string
+---@param media_type string?
+---@return epoch.Manifest?
+---@return epoch.Error?
+function M.read_manifest(name, reference, bytes, media_type)
   local algorithm = core.parse_digest(reference)
   if algorithm and core.digest(bytes, algorithm) ~= reference then
     return errors.fail("digest_mismatch", ("the manifest that came for %s@%s is another one: %s")
       :format(name, reference, core.digest(bytes, algorithm)))
   end
   return manifest.parse(bytes, media_type)
+end
+
+-- The manifest under one reference.
+local function fetch_one(downloader, name, reference)
+  local bytes, media_type = downloader:get_manifest(name, reference)
+  if not bytes then
+    return nil, media_type
+  end
+  return M.read_manifest(name, reference, bytes, media_type)
 end
 
 --- The manifest of an artifact. Of an index, the child that fits (manifest.platform_child).

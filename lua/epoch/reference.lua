@@ -163,6 +163,16 @@ function M.check_digest(digest)
   return true
 end
 
+--- What a manifest is asked for by: "tag" or "digest", checked.
+---@param given any
+---@return "tag"|"digest"|nil
+---@return epoch.Error?
+function M.tag_or_digest(given)
+  local is_digest = type(given) == "string" and given:find(":", 1, true) ~= nil
+  local ok, err = (is_digest and M.check_digest or M.check_tag)(given)
+  return ok and (is_digest and "digest" or "tag"), err
+end
+
 --- Is it a host, with or without a port? (See epoch.host.)
 M.check_host = hosts.check
 

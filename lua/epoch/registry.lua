@@ -39,7 +39,7 @@ local function key_of(name, given)
     return nil, err
   end
   local kind
-  kind, err = manifests.kind_of(given)
+  kind, err = reference.tag_or_digest(given)
   if not kind then
     return nil, err
   elseif kind == "tag" then

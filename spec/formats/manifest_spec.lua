@@ -99,6 +99,7 @@ describe("a manifest", function()
       refused("invalid", "manifest: ", s)
     end
     refused("unsupported", "schemaVersion is 1", text { schemaVersion = 1 })
+    refused("unsupported", "docker image of schema 1", text { schemaVersion = 1, fsLayers = {} })
     refused("unsupported", "schemaVersion is missing", '{"schemaVersion":"2"}')
     refused("too_large", "4194304", text() .. (" "):rep(manifest.MAX))
     assert(manifest.parse(text() .. (" "):rep(manifest.MAX - #text())))

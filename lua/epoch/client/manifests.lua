@@ -2,16 +2,13 @@
 local core = require "epoch.core"
 local errors = require "epoch.errors"
 local json = require "epoch.json"
+local media = require "epoch.media"
 local reference = require "epoch.reference"
 local text = require "epoch.text"
 
 local M = {}
 
-local ACCEPT = table.concat({
-  "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json",
-  "application/vnd.docker.distribution.manifest.v2+json",
-  "application/vnd.docker.distribution.manifest.list.v2+json",
-}, ", ")
+local ACCEPT = table.concat(media.MANIFESTS, ", ")
 
 -- Content types of servers that do not know what they give.
 local VAGUE = { ["application/json"] = true, ["application/octet-stream"] = true, ["text/plain"] = true }
@@ -24,10 +21,8 @@ local function check(name, ref)
   local ok, err = reference.check_name(name)
   if not ok then
     return nil, err
-  elseif is_digest(ref) then
-    return reference.check_digest(ref)
   end
-  return reference.check_tag(ref)
+  return reference.tag_or_digest(ref)
 end
 
 local function call(self, method, name, ref, actions, expect)

@@ -1,6 +1,7 @@
 --- What a home on an object store has to know of a manifest: that it is one, what it is
 -- served as, and which blobs must be there before it.
 local core = require "epoch.core"
+local descriptors = require "epoch.descriptor"
 local errors = require "epoch.errors"
 local json = require "epoch.json"
 local reference = require "epoch.reference"
@@ -14,21 +15,6 @@ M.INDEX = "application/vnd.oci.image.index.v1+json"
 
 local function invalid(what)
   return errors.fail("invalid", "manifest: " .. what)
-end
-
---- A reference that is a tag or a digest: "tag" or "digest", checked.
----@param given any
----@return "tag"|"digest"|nil
----@return epoch.Error?
-function M.kind_of(given)
-  local is_digest = type(given) == "string" and given:find(":", 1, true) ~= nil
-  local ok, err
-  if is_digest then
-    ok, err = reference.check_digest(given)
-  else
-    ok, err = reference.check_tag(given)
-  end
-  return ok and (is_digest and "digest" or "tag"), err
 end
 
 --- Reads a manifest that is stored or to be stored: its members, and its media type: what
@@ -79,14 +65,6 @@ local function descriptor(value, first_generation)
   return { digest = digest, size = size }
 end
 
--- Stored elsewhere, by decision of whoever made it.
-local function is_foreign(value)
-  return type(value) == "table" and (type(value.urls) == "table" and value.urls[1] ~= nil
-    or type(value.mediaType) == "string"
-      and (value.mediaType:find("nondistributable", 1, true)
-        or value.mediaType:find("diff.tar.foreign", 1, true)) ~= nil)
-end
-
 --- The blobs a manifest refers to, that is config and layers.
 ---@param members table
 ---@return { digest: epoch.digest, size: integer }[]?
@@ -108,7 +86,7 @@ function M.blobs(members)
     end
   end
   for _, value in ipairs(values) do
-    if not is_foreign(value) then
+    if not descriptors.is_foreign(value) then
       local one, err = descriptor(value, first)
       if not one then
         return nil, err
@@ -130,7 +108,7 @@ end
 ---@return string|epoch.Error media_type
 ---@return table? members
 function M.check(home, name, given, bytes, media_type)
-  local kind, err = M.kind_of(given)
+  local kind, err = reference.tag_or_digest(given)
   if not kind then
     return nil, err
   end
