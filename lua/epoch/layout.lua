@@ -108,13 +108,13 @@ local function update_index(self, make, change)
     :format(self:describe(), TRIES))
 end
 
-function Layout:put_blob(name, digest, size, body)
+function Layout:put_blob(name, digest, size, body, on_progress)
   local ok, err = mark(self)
   if not ok then
     objectstore.drop(body)
     return nil, err
   end
-  return blobs.put_blob(self, name, digest, size, body)
+  return blobs.put_blob(self, name, digest, size, body, on_progress)
 end
 
 local function not_found(self, name, given)

@@ -13,11 +13,12 @@
 -- What is not there is kind "not_found". An object appears whole or not at all, and replaces
 -- what had its key. There is no rename.
 --
--- put: `options` are `digest` (checked before the object exists), `if_match` (an ETag: only
--- in the place of exactly that) and `if_none_match = "*"` (only where nothing is); what
--- forbids it is kind "conflict". An ETag is only good for `if_match`: objects with equal
--- ETags have equal bytes, but one object may have several. Conditional puts and deletes of
--- a key see each other, between processes too; an unconditional put just wins.
+-- put: `options` are `digest` (checked before the object exists), `on_progress` (told how many
+-- bytes have come), `if_match` (an ETag: only in the place of exactly that) and
+-- `if_none_match = "*"` (only where nothing is); what forbids it is kind "conflict".
+-- An ETag is only good for `if_match`: objects with equal ETags have equal bytes, but one
+-- object may have several. Conditional puts and deletes of a key see each other, between
+-- processes too; an unconditional put just wins.
 --
 -- list: the keys that begin with `prefix`, in bytewise order, after the key (or prefix)
 -- `after`, at most `limit` (the store decides otherwise); with `delimiter = "/"` what has

@@ -3,7 +3,7 @@
 -- store, a layout) gets them here.
 --
 --     uploader:blob_exists(name, digest)                -> boolean | nil, err
---     uploader:put_blob(name, digest, body, size, on_sent) -> true | nil, err
+--     uploader:put_blob(name, digest, body, size, on_progress) -> true | nil, err
 --     uploader:put_manifest(name, tag, bytes, media_type) -> true | nil, err
 --     downloader:get_manifest(name, tag)                -> bytes, media_type | nil, err
 --     downloader:get_blob(name, digest)                 -> blob | nil, err
@@ -11,8 +11,8 @@
 --
 -- A body is a function that answers a fresh source of the core each time it is called. A blob
 -- is a source of the core, or any object with `read(n)` (a piece, nil at the end, or nil, err)
--- and `close()`. `tag` is a digest where that is what was asked for. `on_sent(bytes)` wants to
--- be told, now and then, how much of the body has gone; who cannot leaves it.
+-- and `close()`. `tag` is a digest where that is what was asked for. `on_progress`, where it is
+-- not nil, may be told how many bytes have been sent.
 local core = require "epoch.core"
 local errors = require "epoch.errors"
 local manifest = require "epoch.manifest"
@@ -73,8 +73,8 @@ function M.uploader(home)
     return nil, err
   end
 
-  function port.put_blob(_, name, digest, body, size, on_sent)
-    return home:put_blob(name, digest, size, body, on_sent)
+  function port.put_blob(_, name, digest, body, size, on_progress)
+    return home:put_blob(name, digest, size, body, on_progress)
   end
 
   function port.put_manifest(_, name, tag, bytes, media_type)

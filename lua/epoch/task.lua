@@ -58,6 +58,21 @@ function Task:await(object, method, ...)
   return result(self.ask(self.loop, object, method, ...))
 end
 
+--- The same for a method that takes its time: `on_progress` is told, now and then, how far it
+--- is, that is what `object:counter()` answers.
+---@param object any one that wakes its loop itself
+---@param method string
+---@param counter string
+---@param on_progress fun(bytes: integer)?
+function Task:watch(object, method, counter, on_progress)
+  return self:await(on_progress and {
+    [method] = function()
+      on_progress(object[counter](object))
+      return object[method](object)
+    end,
+  } or object, method)
+end
+
 --- Moves bytes as loop:flow does: its result | nil, error. `on_progress(bytes)` is told how
 --- far it is, now and then.
 ---@param options table
@@ -67,13 +82,7 @@ function Task:flow(options, on_progress)
   if not flow then
     return errors.fail(code, message)
   end
-  local watched = on_progress and {
-    result = function(_, ...)
-      on_progress(flow:moved())
-      return flow:result(...)
-    end,
-  } or flow
-  local moved, err = self:await(watched, "result")
+  local moved, err = self:watch(flow, "result", "moved", on_progress)
   flow:close()
   return moved, err
 end

@@ -119,11 +119,11 @@ end
 ---@param digest string
 ---@param size integer
 ---@param given function|userdata|table see epoch.client.body
----@param on_sent fun(bytes: integer)? is told how far it is; begins anew when something is sent again
+---@param on_progress (fun(sent: integer))? starts anew when the upload does
 ---@return true?
 ---@return epoch.Error?
-function M:put_blob(name, digest, size, given, on_sent)
-  local body = bodies.new(self.task, given, { size = size, dir = self.spool_dir, on_sent = on_sent })
+function M:put_blob(name, digest, size, given, on_progress)
+  local body = bodies.new(self.task, given, { size = size, dir = self.spool_dir, on_progress = on_progress })
   local ok, err = check(name, digest)
   local there
   if ok then

@@ -143,7 +143,7 @@ end
 --- `given` is the caller's no longer.
 ---@param task epoch.task
 ---@param given function|userdata|table
----@param options { size: integer?, dir: string?, on_sent: fun(bytes: integer)? }
+---@param options { size: integer?, dir: string?, on_progress: fun(sent: integer)? }
 function M.new(task, given, options)
   local kind = type(given)
   if not (kind == "function" or kind == "userdata" or is_reader(given)) then
@@ -151,7 +151,7 @@ function M.new(task, given, options)
   end
   return setmetatable({
     task = task, given = given, size = options.size, dir = options.dir, again = kind ~= "userdata",
-    on_sent = options.on_sent,
+    on_progress = options.on_progress,
   }, Body)
 end
 

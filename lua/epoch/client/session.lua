@@ -39,7 +39,7 @@ local function send(self, call, permit)
   return self.transport:send({
     method = call.method, url = call.url or self.address.root .. call.path,
     headers = call.headers, authorization = permit or nil, body = body,
-  }, call.body and call.body.on_sent)
+  }, call.body and call.body.on_progress)
 end
 
 local function accept(call, answer)

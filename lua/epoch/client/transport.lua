@@ -106,12 +106,12 @@ function Answer:close()
 end
 
 --- Sends one request and waits for the head of its answer, whatever its status is. A body that
---- is a source is used up.
+--- is a source is used up; `on_progress` is told how much of it is sent.
 ---@param request { method: string, url: string, headers: table?, authorization: string?, body: any }
----@param on_sent fun(bytes: integer)? is told, now and then, how much of the body has gone
+---@param on_progress fun(bytes: integer)?
 ---@return epoch.client.Answer?
 ---@return epoch.Error?
-function Transport:send(request, on_sent)
+function Transport:send(request, on_progress)
   local options = { user_agent = self.user_agent }
   for name, value in pairs(self.options) do
     options[name] = value
@@ -126,13 +126,7 @@ function Transport:send(request, on_sent)
     end
     return errors.fail(code, message)
   end
-  local watched = on_sent and {
-    response = function()
-      on_sent(handle:sent())
-      return handle:response()
-    end,
-  } or handle
-  local response, err = self.task:await(watched, "response")
+  local response, err = self.task:watch(handle, "response", "sent", on_progress)
   if not response then
     handle:close()
     return nil, err

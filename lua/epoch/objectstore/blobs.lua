@@ -60,7 +60,8 @@ end
 
 --- Stores a blob; size and digest are checked before it is there. One of that size that is
 --- there is believed, one of another size is what something else has left, and replaced.
-function M:put_blob(name, digest, size, body)
+--- `on_progress` is told how many bytes have come.
+function M:put_blob(name, digest, size, body, on_progress)
   local key, err = key_for(name, digest)
   if key and not json.size(size) then
     key, err = errors.fail("invalid", ("blob %s: %s is no size"):format(digest, tostring(size)))
@@ -77,7 +78,7 @@ function M:put_blob(name, digest, size, body)
     return info and true, err
   end
   local etag
-  etag, err = self.store:put(key, size, body, { digest = digest })
+  etag, err = self.store:put(key, size, body, { digest = digest, on_progress = on_progress })
   return etag and true, err
 end
 

@@ -19,6 +19,7 @@ local PUT = {
   digest = { type = "string" },
   if_match = { type = "string" },
   if_none_match = { enum = { "*" } },
+  on_progress = { type = "function" },
 }
 
 local Directory = { __name = "epoch.objectstore.directory" }
@@ -225,8 +226,10 @@ local function write(self, key, path, size, body, given)
     return nil, err
   end
   local moved
-  moved, err = self.task:flow { source = source, sink = sink, size = size, digest = given.digest,
-                                hash = "sha256", what = key, more = conditional }
+  moved, err = self.task:flow({
+    source = source, sink = sink, size = size, digest = given.digest, hash = "sha256", what = key,
+    more = conditional,
+  }, given.on_progress)
   if moved and conditional then
     ok, err = finish(self, key, sink, given)
     moved = ok and moved
