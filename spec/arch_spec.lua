@@ -17,7 +17,7 @@ local RANK = {
           "objectstore.*", "s3", "s3.*", "layout", "layout.*", "cocoon", "cocoon.*" },
   -- use cases: sequence and cleanup
   [3] = { "ports", "snapshot", "snapshot.*", "cloudimg", "cloudimg.*", "registry", "registry.*",
-          "migrate", "copy", "gc", "fsck", "job", "home", "inspect", "locate", "mirrors" },
+          "migrate", "copy", "copy.*", "listeners", "gc", "fsck", "job", "home" },
   -- the public names
   [4] = { "epoch" },
   -- the doors

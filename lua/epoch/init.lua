@@ -9,6 +9,7 @@ local PUBLIC = {
   cloudimg = "epoch.cloudimg",
   cocoon = "epoch.cocoon",
   config = "epoch.config",
+  copy = "epoch.copy",
   core = "epoch.core",
   errors = "epoch.errors",
   home = "epoch.home",
