@@ -269,6 +269,7 @@ build = {
     ["epoch.layout"] = "lua/epoch/layout.lua",
     ["epoch.layout.index"] = "lua/epoch/layout/index.lua",
     ["epoch.listeners"] = "lua/epoch/listeners.lua",
+    ["epoch.locate"] = "lua/epoch/locate.lua",
     ["epoch.manifest"] = "lua/epoch/manifest.lua",
     ["epoch.media"] = "lua/epoch/media.lua",
     ["epoch.mirrors"] = "lua/epoch/mirrors.lua",

@@ -101,7 +101,7 @@ function Job:read()
 end
 
 -- Sends a blob, unless it is there.
-function Job:upload(layer, body, on_sent)
+function Job:upload(layer, body, on_progress)
   local name, uploader = self.opts.name, self.uploader
   local there, err = uploader:blob_exists(name, layer.digest)
   if there == nil then
@@ -113,7 +113,7 @@ function Job:upload(layer, body, on_sent)
   end
   self:say(("%s: %s"):format(text.printable(layer.title, 255), manifest.human_size(layer.size)))
   local ok
-  ok, err = uploader:put_blob(name, layer.digest, body, layer.size, on_sent)
+  ok, err = uploader:put_blob(name, layer.digest, body, layer.size, on_progress)
   if not ok then
     return nil, err
   end
