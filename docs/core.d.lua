@@ -217,6 +217,46 @@ function spool:in_memory() end
 
 function spool:close() end
 
+---------------------------------------------------------------- relays
+
+---@class epoch.relay
+local relay = {}
+
+--- One source made of several: when the one that is read breaks in the middle, the reader
+--- waits for another one that goes on at that byte. Who holds the relay decides where that
+--- one comes from.
+---@param first epoch.source
+---@param total integer? how many bytes there are altogether
+---@return epoch.relay
+function core.relay(first, total) end
+
+--- What is read; to be asked for once.
+---@return epoch.source
+function relay:source() end
+
+--- How many bytes came before it broke, and why; "again" while it is not broken, false when
+--- nobody reads on.
+---@return integer|false|nil at
+---@return string? message
+---@return string? code
+function relay:broken() end
+
+--- Goes on with another source after its first `skip` bytes.
+---@param source epoch.source
+---@param skip integer? 0
+---@return true
+function relay:feed(source, skip) end
+
+--- Gives up: this is what the reader is told. A code that the core does not know stays the one
+--- it broke with.
+---@param message string
+---@param code string
+---@return true
+function relay:fail(message, code) end
+
+--- Lets go of it: from now on what breaks is the reader's failure.
+function relay:close() end
+
 ---------------------------------------------------------------- files
 
 --- Makes a directory and its parents; one that is there is fine.

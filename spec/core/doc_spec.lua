@@ -40,6 +40,7 @@ describe("core.d.lua", function()
       local request = assert(loop:request { url = "http://127.0.0.1:9/" })
       for name, object in pairs {
         hasher = core.hasher(), source = core.bytes(""), sink = core.null(), spool = core.spool(),
+        relay = core.relay(core.bytes("")),
         loop = loop, timer = loop:timer(1), flow = loop:flow { source = core.bytes("") },
         tar_reader = core.tar_reader(core.bytes("")), tar_writer = out, process = child,
         request = request,

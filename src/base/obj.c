@@ -9,6 +9,7 @@ const char *const ep_kind_names[EP_KINDS] = {
     [EP_KIND_SINK] = "sinks",
     [EP_KIND_BLOCK] = "blocks",
     [EP_KIND_SPOOL] = "spools",
+    [EP_KIND_RELAY] = "relays",
     [EP_KIND_LOCK] = "locks",
     [EP_KIND_HASHER] = "hashers",
     [EP_KIND_TAR_READER] = "tar_readers",

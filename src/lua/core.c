@@ -49,6 +49,7 @@ int luaopen_epoch_core(lua_State *L)
   lep_open_digest(L);
   lep_open_io(L);
   lep_open_spool(L);
+  lep_open_relay(L);
   lep_open_fs(L);
   lep_open_bounded(L);
   lep_open_loop(L);

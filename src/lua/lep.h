@@ -25,6 +25,7 @@ struct lep_handle {
 #define LEP_SOURCE     "epoch.source"
 #define LEP_SINK       "epoch.sink"
 #define LEP_SPOOL      "epoch.spool"
+#define LEP_RELAY      "epoch.relay"
 #define LEP_LOCK       "epoch.lock"
 #define LEP_HASHER     "epoch.hasher"
 #define LEP_TAR_READER "epoch.tar_reader"
@@ -113,6 +114,7 @@ const struct ep_err *lep_nomemory(struct ep_err *err);
 void lep_open_digest(lua_State *L);
 void lep_open_io(lua_State *L);
 void lep_open_spool(lua_State *L);
+void lep_open_relay(lua_State *L);
 void lep_open_fs(lua_State *L);
 void lep_open_bounded(lua_State *L);
 void lep_open_loop(lua_State *L);

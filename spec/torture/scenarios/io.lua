@@ -48,6 +48,14 @@ for _, threads in ipairs { 0, 2 } do
   assert(core.extents(path))
   assert(core.stat(path).size == 1)
   assert(#assert(core.list("spec")) > 0)
+
+  local relay = assert(core.relay(assert(core.file(path))))
+  assert(io.open(path, "w")):close() -- shorter than it was: its source breaks
+  local rest = assert(loop:flow { source = assert(relay:source()), hash = true })
+  if pcall(wait, loop, relay, "broken") then -- else the flow says why
+    relay:feed(assert(core.bytes(bytes)), 1)
+  end
+  assert(wait(loop, rest, "result").size == #bytes - 1)
   os.remove(path)
 
   local timer = assert(loop:timer(0.001))
