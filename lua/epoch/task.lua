@@ -3,7 +3,8 @@
 -- A task is handed down to whatever does I/O. Its `await` answers what the awaited method
 -- answers, with failures as error objects; it blocks the thread, or lets the other branches
 -- of the same task go on. Branches (`all`) are coroutines over the one loop: several layers
--- can be on their way at once, and there is still one owner who waits.
+-- can be on their way at once, and there is still one owner who waits. What has to be looked
+-- after meanwhile (a connection that may break) is attended to whenever somebody waits.
 
 local core = require "epoch.core"
 local await = require "epoch.await"
@@ -31,13 +32,15 @@ function M.new(options)
     loop = made
   end
   local wait = options.wait or await.block
-  local self = setmetatable({ loop = loop, own = not options.loop, wait = wait, branches = {} }, Task)
+  local self = setmetatable({
+    loop = loop, own = not options.loop, wait = wait, branches = {}, attending = {},
+  }, Task)
   -- In a branch, waiting means that the others have their turn.
   self.ask = await.by(function()
     if self.branches[coroutine.running() or self] then
       return coroutine.yield()
     end
-    return wait(loop)
+    return self:idle()
   end)
   return self
 end
@@ -96,6 +99,48 @@ function Task:sleep(seconds)
   return ok, err
 end
 
+-- Gives one who attends a turn; whether that was not the last one.
+local function serve(self, one)
+  if coroutine.status(one.thread) == "suspended" then
+    local ok, err
+    if one.told or one.wanted() then
+      ok, err = coroutine.resume(one.thread, true)
+    else
+      one.told = true
+      ok, err = coroutine.resume(one.thread, nil, "not wanted any more", "cancelled")
+    end
+    if not ok then
+      self.branches[one.thread] = nil
+      error(err, 0)
+    end
+  end
+  return coroutine.status(one.thread) ~= "dead"
+end
+
+-- Waits for the loop, after those who attend have done what can be done now.
+function Task:idle()
+  for i = #self.attending, 1, -1 do
+    local one = self.attending[i]
+    if not serve(self, one) then
+      table.remove(self.attending, i)
+      self.branches[one.thread] = nil
+    end
+  end
+  return self.wait(self.loop)
+end
+
+--- Runs `work` beside whatever is awaited in the task. It has a turn whenever somebody waits;
+--- where it waits itself it sees "cancelled", once, when `wanted` no longer answers true, or
+--- the task ends.
+---@param work fun()
+---@param wanted fun(): boolean
+function Task:attend(work, wanted)
+  local one = { thread = coroutine.create(work), wanted = wanted }
+  self.branches[one.thread] = true
+  self.attending[#self.attending + 1] = one
+  serve(self, one)
+end
+
 local function resume(branch, ...)
   local answer = { coroutine.resume(branch.thread, ...) }
   if coroutine.status(branch.thread) == "dead" then
@@ -146,7 +191,7 @@ local function turn(self)
   if self.branches[coroutine.running() or self] then
     return coroutine.yield()
   end
-  return self.wait(self.loop)
+  return self:idle()
 end
 
 --- Runs functions side by side, at most `limit` at once, and answers an array of what they
@@ -192,8 +237,17 @@ function Task:all(functions, limit)
   return nil, failed.err
 end
 
+local function nobody()
+  return false
+end
+
 --- Ends the loop, if it is the task's own, and with it what still runs in it.
 function Task:close()
+  for _, one in ipairs(self.attending) do
+    one.wanted = nobody
+    serve(self, one)
+  end
+  self.attending = {}
   if self.own then
     self.loop:close()
   end

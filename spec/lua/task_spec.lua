@@ -117,6 +117,63 @@ describe("a task", function()
     end)
   end)
 
+  it("attends to things while somebody waits", function()
+    with_task(function(task)
+      local order = {}
+      task:attend(function()
+        for i = 1, 3 do
+          assert(task:sleep(0.005))
+          order[i] = i
+        end
+      end, function() return true end)
+      assert(task:sleep(0.05))
+      assert.same({ 1, 2, 3 }, order)
+      assert.same({}, task.attending)
+      task:all {
+        function() return task:sleep(0.03) end,
+        function()
+          task:attend(function()
+            assert(task:sleep(0.01))
+            order[4] = 4
+          end, function() return true end)
+          return task:sleep(0.03)
+        end,
+      }
+      assert.same({ 1, 2, 3, 4 }, order)
+    end)
+  end)
+
+  it("tells once who attends to what nobody wants any more", function()
+    local seen, wanted = {}, true
+    with_task(function(task)
+      local function work()
+        local _, err = task:sleep(10)
+        seen[#seen + 1] = err.kind
+        assert(task:sleep(0.01))
+        seen[#seen + 1] = "cleaned up"
+      end
+      task:attend(work, function() return wanted end)
+      assert(task:sleep(0.01))
+      assert.same({}, seen)
+      wanted = false
+      assert(task:sleep(0.03))
+      assert.same({ "cancelled", "cleaned up" }, seen)
+      task:attend(work, function() return true end)
+    end)
+    assert.same({ "cancelled", "cleaned up", "cancelled" }, seen)
+  end)
+
+  it("raises what was raised beside it", function()
+    with_task(function(task)
+      task:attend(function()
+        assert(task:sleep(0.005))
+        error("a mistake", 0)
+      end, function() return true end)
+      assert.has_error(function() task:sleep(1) end, "a mistake")
+      assert(task:sleep(0.001))
+    end)
+  end)
+
   it("works inside another", function()
     with_task(function(task)
       local answers = assert(task:all {
