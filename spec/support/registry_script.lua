@@ -7,9 +7,27 @@ local work = require "spec.support.work"
 
 local M = {}
 
+-- On both sides: bytes of which no two parts are the same, so that one too many shows.
+local NUMBERED = [[
+  local made = {}
+  return function(n)
+    if not made[n] then
+      local lines = {}
+      for i = 1, n / 8 do
+        lines[i] = ("%07d\n"):format(i)
+      end
+      made[n] = table.concat(lines)
+    end
+    return made[n]
+  end
+]]
+
+M.numbered = (loadstring or load)(NUMBERED)() -- luacheck: ignore 113
+
 local COMMON = [[
 init_by_lua_block {
   local store = ngx.shared.store
+  numbered = (function() ]] .. NUMBERED .. [[ end)()
   function note(key, value)
     store:set(key, (store:get(key) or "") .. tostring(value) .. "\n")
   end
@@ -66,6 +84,20 @@ init_by_lua_block {
       return answer(201)
     end
     return answer(405)
+  end
+  -- a blob, or the part of it that is asked for; of that `most` bytes, then the connection ends
+  function blob(bytes, most, headers)
+    local first, last = (ngx.req.get_headers().range or ""):match("^bytes=(%d+)%-(%d*)$")
+    local from, to = tonumber(first) or 0, tonumber(last) or #bytes - 1
+    ngx.status = first and 206 or 200
+    ngx.header["Content-Range"] = first and ("bytes %d-%d/%d"):format(from, to, #bytes) or nil
+    ngx.header["Content-Length"] = to - from + 1
+    for name, value in pairs(headers or {}) do
+      ngx.header[name] = value
+    end
+    ngx.print(bytes:sub(from + 1, math.min(to + 1, most and from + most or to + 1)))
+    ngx.flush(true)
+    return ngx.exit(most and 444 or ngx.OK)
   end
   function repeated(n) return ("x"):rep(n) end
 }

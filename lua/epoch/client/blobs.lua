@@ -1,5 +1,6 @@
 --- Blobs of a registry: are they there, read them, link them, upload them.
 local bodies = require "epoch.client.body"
+local downloads = require "epoch.client.download"
 local errors = require "epoch.errors"
 local reference = require "epoch.reference"
 local retry = require "epoch.client.retry"
@@ -51,46 +52,32 @@ function M:blob_size(name, digest)
   return size_of(self, name, digest, "pull")
 end
 
-local function range_of(range)
-  local offset, length = range and range.offset or 0, range and range.length
+-- Its first and last byte; nil when that is all of the blob.
+local function limits(range)
+  local offset, length = range.offset or 0, range.length
   if not whole.from(offset) or offset < 0 or length and (not whole.from(length) or length < 1) then
     error("a range of a blob begins at 0 or later and has at least one byte", 3)
-  elseif offset == 0 and not length then
-    return nil
   end
-  return offset, ("bytes=%s-%s"):format(whole.format(offset), length and whole.format(offset + length - 1) or "")
+  return (offset > 0 or length) and { offset = offset, last = length and offset + length - 1 } or nil
 end
 
 --- The bytes of a blob, or a range of them, as a source and how many there are (nil when the
---- registry does not say). Not verified: the flow that takes them does.
+--- registry does not say). Not verified: the flow that takes them does. A connection that
+--- breaks in the middle is made again, a few times, while somebody waits in the task.
 ---@param name string
 ---@param digest string
 ---@param range { offset: integer?, length: integer? }?
 ---@return userdata? source
 ---@return integer|epoch.Error|nil size
 function M:get_blob(name, digest, range)
-  local offset, bytes = range_of(range)
+  range = range and limits(range)
   local ok, err = check(name, digest)
   if not ok then
     return nil, err
   end
-  local answer
-  answer, err = self.session:ask {
-    method = "GET", path = ("%s/blobs/%s"):format(self:full(name), digest),
-    scopes = { self:scope(name, "pull") },
-    headers = bytes and { Range = bytes }, expect = { [bytes and 206 or 200] = true, [200] = true },
-  }
-  if not answer then
-    return nil, err
-  elseif bytes then
-    local first = (answer:header("content-range") or ""):match("^bytes (%d+)%-%d+/")
-    if answer.status ~= 206 or tonumber(first) ~= offset then
-      answer:close()
-      return errors.fail("unsupported", ("%s does not give parts of blobs (asked for %s of %s)"):format(
-        self.address.url, bytes, digest))
-    end
-  end
-  return answer:body(), answer:length()
+  return downloads.open(self, {
+    method = "GET", path = ("%s/blobs/%s"):format(self:full(name), digest), scopes = { self:scope(name, "pull") },
+  }, digest, range)
 end
 
 -- After an answer that was lost: did the registry get it all the same?

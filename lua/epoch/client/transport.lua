@@ -4,6 +4,7 @@ local errors = require "epoch.errors"
 local failure = require "epoch.client.failure"
 local address = require "epoch.client.address"
 local retry = require "epoch.client.retry"
+local whole = require "epoch.whole"
 
 ---@class epoch.client.Answer
 ---@field status integer
@@ -46,10 +47,10 @@ function Answer:all(name)
   return list
 end
 
---- The body's length as the server says, or nil.
+--- The body's length as the server says, or nil when that is none.
 ---@return integer?
 function Answer:length()
-  return tonumber((self:header("content-length") or ""):match("^%d+$"))
+  return whole.from(tonumber((self:header("content-length") or ""):match("^%d+$")))
 end
 
 --- The body as a source, whose reader now owns the request.
