@@ -44,6 +44,23 @@ describe("a registry that misbehaves", function()
           return answer(202, "", { Location = ngx.shared.store:get("url:other") .. "/elsewhere?a=b" })
         end
         upload(repo, rest) ]],
+      led = [[ if ngx.req.get_method() == "PUT" then
+          note(repo, "PUT")
+          return answer(307, "", { Location = ngx.shared.store:get("url:other") .. "/elsewhere?a=b" })
+        end
+        upload(repo, rest) ]],
+      circling = [[ if ngx.req.get_method() == "PUT" then
+          note(repo, "PUT")
+          return answer(307, "", { Location = ngx.var.request_uri })
+        end
+        upload(repo, rest) ]],
+      interrupted = [[ if ngx.req.get_method() == "PUT" and count(repo) == 1 then
+          note(repo, "PUT -")
+          ngx.req.socket():receive(1000)
+          return ngx.exit(444)
+        end
+        if ngx.req.get_method() == "PUT" then note(repo, "PUT " .. #body()) end
+        upload(repo, rest) ]],
       nowhere = [[ if ngx.req.get_method() == "POST" then return answer(202) end upload(repo, rest) ]],
       file = [[ if ngx.req.get_method() == "POST" then
           return answer(202, "", { Location = "file:///etc/passwd" }) end upload(repo, rest) ]],
@@ -242,9 +259,39 @@ describe("a registry that misbehaves", function()
       assert.same({ BYTES, BYTES }, sent)
     end)
 
+    it("again, all of it, after a connection that ended in the middle", function()
+      local much = ("x"):rep(1000000)
+      assert.is_true(assert(home:put_blob("interrupted", core.digest(much), #much, function()
+        return core.bytes(much)
+      end)))
+      local sent = {}
+      for _, line in ipairs(script.seen(s, "interrupted")) do
+        sent[#sent + 1] = line:match("^PUT ([%d-]+)$")
+      end
+      assert.same({ "-", "1000000" }, sent)
+    end)
+
+    it("where that leads to in the middle, without the credentials", function()
+      local before = #script.seen(s, "elsewhere")
+      assert.is_true(assert(put("led")))
+      assert.equal("PUT - a=b " .. BYTES, script.seen(s, "elsewhere")[before + 1])
+      fails("unsupported", "leads elsewhere in the middle",
+        home:put_blob("led", core.digest("x"), 1, core.bytes("x")))
+      fails("invalid", "more than 5 redirects", put("circling"))
+    end)
+
     it("never again when it can be read only once", function()
       fails("unavailable", "503", home:put_blob("never", DIGEST, #BYTES, core.bytes(BYTES)))
       assert.equal(1, script.requests(s, "PUT /v2/never/"))
+    end)
+
+    it("in a session that is ended when it is given up", function()
+      local before = script.requests(s, "DELETE /v2/never/blobs/uploads/1?state=canary")
+      local twice = assert(client.new(task, { url = s.url, docker_config = false, proxy = "", retries = 1 }))
+      fails("unavailable", "503", twice:put_blob("never", DIGEST, #BYTES, function() return core.bytes(BYTES) end))
+      assert.equal(2, script.requests(s, "DELETE /v2/never/blobs/uploads/1?state=canary") - before)
+      fails("io", "no more", twice:put_blob_stream("good", function() return nil, "no more" end))
+      assert.equal(1, script.requests(s, "DELETE /v2/good/"))
     end)
 
     it("again with a fresh token when the old one ends in the middle", function()

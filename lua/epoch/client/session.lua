@@ -18,6 +18,7 @@ local M = {}
 ---@field bytes string? to send
 ---@field body table? to send: see epoch.client.body
 ---@field expect table<integer, boolean> statuses that are answers
+---@field patience number? seconds to wait for a connection, and for the answer
 ---@field max integer? read the answer's body, at most so long, into answer.bytes
 
 local function authorization(self, call)
@@ -39,6 +40,7 @@ local function send(self, call, permit)
   return self.transport:send({
     method = call.method, url = call.url or self.address.root .. call.path,
     headers = call.headers, authorization = permit or nil, body = body,
+    connect_timeout = call.patience, header_timeout = call.patience,
   }, call.body and call.body.on_progress)
 end
 

@@ -7,9 +7,14 @@ local whole = require "epoch.whole"
 
 local M = {}
 
-local CREATED = { [201] = true }
 local ACCEPTED = { [202] = true }
+local PATCH = { [202] = true, [307] = true, [308] = true }
+local PUT = { [201] = true, [307] = true, [308] = true }
 local STREAM = { ["Content-Type"] = "application/octet-stream" }
+
+-- How often an upload may be led on, and the seconds that giving one up may take.
+local HOPS = 6
+local PATIENCE = 5
 
 --- Where an answer says that an upload goes on, and whether that is the registry itself.
 function M.place(self, answer)
@@ -38,14 +43,15 @@ end
 local function upload_call(self, name, place, method)
   return {
     method = method, url = place.url, foreign = place.foreign, headers = STREAM,
-    scopes = { self:scope(name, "pull,push") }, expect = method == "PUT" and CREATED or ACCEPTED,
+    scopes = { self:scope(name, "pull,push") }, expect = method == "PUT" and PUT or PATCH,
   }
 end
 
---- Politeness: the registry would throw the session away by itself some day.
+--- Politeness: the registry would throw the session away by itself some day. So the answer is
+--- not waited for long.
 function M.give_up(self, name, place)
   local call = upload_call(self, name, place, "DELETE")
-  call.expect, call.headers = { [200] = true, [202] = true, [204] = true }, nil
+  call.expect, call.headers, call.patience = { [200] = true, [202] = true, [204] = true }, nil, PATIENCE
   local answer = self.session:once(call)
   if answer then
     answer:discard()
@@ -60,29 +66,72 @@ local function lost(err)
   return err
 end
 
+-- Sends a body to where an upload goes on, or to where that leads.
+local function send(self, name, place, method, body)
+  for _ = 1, HOPS do
+    local call = upload_call(self, name, place, method)
+    call.body, call.bytes = body, not body and "" or nil
+    local answer, err, after = self.session:once(call)
+    if not answer then
+      return nil, lost(err), after
+    elseif answer.status < 300 then
+      return answer
+    end
+    place, err = M.place(self, answer)
+    if not place then
+      return nil, err
+    elseif body and not body.again then
+      return errors.fail("unsupported", ("%s %s: it leads elsewhere in the middle, and what was sent cannot be "
+        .. "sent again"):format(method, self.address.url))
+    end
+  end
+  return errors.fail("invalid", ("%s %s: more than %d redirects"):format(method, self.address.url, HOPS - 1))
+end
+
 local function put(self, name, place, digest, body)
-  local call = upload_call(self, name, place, "PUT")
-  call.url, call.body, call.bytes = with_digest(place.url, digest), body, not body and "" or nil
-  local answer, err, after = self.session:once(call)
+  local named = { url = with_digest(place.url, digest), foreign = place.foreign }
+  local answer, err, after = send(self, name, named, "PUT", body)
   if not answer then
-    return nil, lost(err), after
+    return nil, err, after
   end
   answer:discard()
   return true
 end
 
--- Sends bytes whose number nobody knows; answers where to finish, and how many were sent.
+-- Sends bytes whose number nobody knows; answers how many they were. The place moves on.
 local function patch(self, name, place, body)
-  local call = upload_call(self, name, place, "PATCH")
-  call.body = body
-  local answer, err, after = self.session:once(call)
+  local answer, err, after = send(self, name, place, "PATCH", body)
   if not answer then
-    return nil, lost(err), after
+    return nil, err, after
   end
   local sent = answer.request:sent()
   local next_place
   next_place, err = M.place(self, answer)
-  return next_place, err or sent
+  if not next_place then
+    return nil, err
+  end
+  place.url, place.foreign = next_place.url, next_place.foreign
+  return sent
+end
+
+local function begin(self, name)
+  local answer, err, after = self.session:once(M.begin_call(self, name))
+  if not answer then
+    return nil, err, after
+  end
+  return M.place(self, answer)
+end
+
+-- Bytes of unknown number whose digest is known.
+local function patch_and_put(self, name, place, digest, size, body)
+  local sent, err, after = patch(self, name, place, body)
+  if not sent then
+    return nil, err, after
+  elseif sent ~= size then
+    return errors.fail("size_mismatch", ("what was to be uploaded as %s had %s bytes, promised were %s"):format(
+      digest, whole.format(sent), whole.format(size)))
+  end
+  return put(self, name, place, digest)
 end
 
 --- One try of an upload whose digest is known: a session, the bytes, the digest.
@@ -94,32 +143,22 @@ function M.whole(self, name, digest, size, body)
   if total == nil then
     return nil, err
   end
-  local answer, after
-  answer, err, after = self.session:once(M.begin_call(self, name))
-  if not answer then
-    return nil, err, after
-  end
-  local place
-  place, err = M.place(self, answer)
+  local place, ok, after
+  place, err, after = begin(self, name)
   if not place then
-    return nil, err
+    return nil, err, after
   elseif total then
-    return put(self, name, place, digest, body)
+    ok, err, after = put(self, name, place, digest, body)
+  else
+    ok, err, after = patch_and_put(self, name, place, digest, size, body)
   end
-  local next_place, sent
-  next_place, sent, after = patch(self, name, place, body)
-  if not next_place then
-    return nil, sent, after
-  elseif sent ~= size then
-    M.give_up(self, name, next_place)
-    return errors.fail("size_mismatch", ("what was to be uploaded as %s had %s bytes, promised were %s"):format(
-      digest, whole.format(sent), whole.format(size)))
+  if not ok then
+    M.give_up(self, name, place)
   end
-  return put(self, name, next_place, digest)
+  return ok, err, after
 end
 
--- Sends a source through a pipe, so that it is hashed on the way: where to finish, and what
--- it was.
+-- Sends a source through a pipe, so that it is hashed on the way: what it was.
 local function hashed(self, name, place, source)
   local from, into = core.pipe()
   if not from then
@@ -131,19 +170,31 @@ local function hashed(self, name, place, source)
     from:close()
     return errors.fail(code, message)
   end
-  local next_place, sent, after = patch(self, name, place, bodies.new(self.task, from, {}))
-  local result, why
-  if next_place then
-    result, why = self.task:await(flow, "result")
+  local sent, err, after = patch(self, name, place, bodies.new(self.task, from, {}))
+  local result
+  if sent then
+    result, err = self.task:await(flow, "result")
   end
   flow:close()
-  if not next_place then
-    return nil, sent, after
-  elseif not result then
-    M.give_up(self, name, next_place)
-    return nil, why
+  return result and { digest = result.digest, size = result.size }, err, after
+end
+
+-- The bytes, then their digest; the fourth answer is what was sent when only the end failed.
+local function fill(self, name, place, body)
+  local source, err = body:open()
+  if not source then
+    return nil, err
   end
-  return next_place, { digest = result.digest, size = result.size }
+  local sent, ok, after
+  sent, err, after = hashed(self, name, place, source)
+  if not sent then
+    return nil, err, after
+  end
+  ok, err, after = put(self, name, place, sent.digest)
+  if not ok then
+    return nil, err, after, sent
+  end
+  return sent
 end
 
 --- One try of an upload whose digest is known at its end only.
@@ -152,32 +203,16 @@ end
 ---@return number? after
 ---@return { digest: string, size: integer }? sent what was sent, when only the end failed
 function M.streamed(self, name, body)
-  local answer, err, after = self.session:once(M.begin_call(self, name))
-  if not answer then
+  local place, err, after = begin(self, name)
+  if not place then
     return nil, err, after
   end
-  local place
-  place, err = M.place(self, answer)
-  if not place then
-    return nil, err
-  end
-  local source
-  source, err = body:open()
-  if not source then
+  local done, sent
+  done, err, after, sent = fill(self, name, place, body)
+  if not done then
     M.give_up(self, name, place)
-    return nil, err
   end
-  local next_place, sent
-  next_place, sent, after = hashed(self, name, place, source)
-  if not next_place then
-    return nil, sent, after
-  end
-  local ok
-  ok, err, after = put(self, name, next_place, sent.digest)
-  if not ok then
-    return nil, err, after, sent
-  end
-  return sent
+  return done, err, after, sent
 end
 
 return M
