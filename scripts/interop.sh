@@ -1,7 +1,7 @@
 #!/bin/sh
 # What spec/interop can and cannot try on this machine.
 set -u
-for tool in skopeo docker-registry nginx crane regctl oras; do
+for tool in skopeo docker-registry nginx crane regctl; do
   if where=$(command -v $tool); then
     echo "interop: with $tool ($where)"
   else

@@ -70,6 +70,7 @@ end
 ---@field name string
 ---@field find fun(): function?, string? what starts it, or nil and why it is skipped
 ---@field takes_options boolean? it can be started with a password, tokens, certificates
+---@field anonymous boolean? nobody needs credentials
 ---@field parts boolean it gives parts of blobs
 ---@field mounts boolean it links blobs of other repositories
 ---@field empty boolean it keeps blobs of no bytes
@@ -81,17 +82,17 @@ end
 ---@type spec.Peculiar[]
 M.list = {
   {
-    name = "docker-registry", find = of_program(docker_registry), takes_options = true,
+    name = "docker-registry", find = of_program(docker_registry), takes_options = true, anonymous = true,
     parts = true, mounts = true, empty = true, deletes_tags = false, wants_blobs = true, knows_names = true,
     sha512 = true,
   },
   {
-    name = "distribution v3", find = of_program(distribution), takes_options = true,
+    name = "distribution v3", find = of_program(distribution), takes_options = true, anonymous = true,
     parts = true, mounts = true, empty = true, deletes_tags = true, wants_blobs = true, knows_names = true,
     sha512 = true,
   },
   {
-    name = "zot", find = of_program(zot, zot_configuration),
+    name = "zot", find = of_program(zot, zot_configuration), anonymous = true,
     parts = true, mounts = true, empty = true, deletes_tags = true, wants_blobs = true, knows_names = true,
     sha512 = true,
   },

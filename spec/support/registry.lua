@@ -28,7 +28,8 @@ storage:
   filesystem: { rootdirectory: %s/data }
   delete: { enabled: %s }
   maintenance: { uploadpurging: { enabled: false } }
-http: { addr: "%s" }
+http:
+  addr: "%s"
 ]]
 
 local AUTH = [[
@@ -40,7 +41,7 @@ auth:
 local USER, PASSWORD = "frodo", "baggins"
 local HTPASSWD = "frodo:$2y$05$926C3y10Quzn/LnqQH86VOEVh/18T6RnLaS.khre96jLNL/7e.K5W\n"
 
--- The token server is where the client has found the registry, at /auth/token.
+-- The token server is at /auth/token, by https, of the host that the client has asked.
 local TOKEN = [[
 auth:
   token: { autoredirect: true, realm: "http://replaced.invalid/", service: %s, issuer: %s, rootcertbundle: %s }
