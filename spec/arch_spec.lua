@@ -17,7 +17,8 @@ local RANK = {
           "objectstore.*", "s3", "s3.*", "layout", "layout.*", "cocoon", "cocoon.*" },
   -- use cases: sequence and cleanup
   [3] = { "ports", "snapshot", "snapshot.*", "cloudimg", "cloudimg.*", "registry", "registry.*",
-          "migrate", "copy", "copy.*", "listeners", "gc", "fsck", "job", "home" },
+          "migrate", "copy", "copy.*", "listeners", "gc", "fsck", "job",
+          "home", "locate", "mirrors", "inspect" },
   -- the public names
   [4] = { "epoch" },
   -- the doors

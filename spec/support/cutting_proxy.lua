@@ -1,7 +1,6 @@
 --- Between a client and a registry: a proxy that cuts one transfer in the middle, when told.
 
 local script = require "spec.support.registry_script"
-local server = require "spec.support.server"
 
 local M = {}
 
