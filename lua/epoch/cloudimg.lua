@@ -7,6 +7,7 @@
 -- are skipped. Nothing is kept on the way: each layer is verified while it passes.
 local cocoon = require "epoch.cocoon"
 local errors = require "epoch.errors"
+local listeners = require "epoch.listeners"
 local manifest = require "epoch.manifest"
 local media = require "epoch.media"
 local options = require "epoch.options"
@@ -53,45 +54,26 @@ function M.disk_layers(m, what)
   return layers
 end
 
--- What there will be to tell of.
-local function announce(layers, opts)
-  if opts.on_event then
-    local total = 0
-    for _, layer in ipairs(layers) do
-      total = total + layer.size
-    end
-    opts.on_event { event = "plan", op = opts.op or "get", bytes = 0, total = total, layers = #layers }
-  end
-end
-
 local function write(task, layers, blobs, opts)
-  local function tell(event, layer, bytes)
-    if opts.progress and event == "start" then
-      opts.progress(("%s: %s"):format(text.printable(layer.title or layer.digest, 255),
-        manifest.human_size(layer.size)))
-    end
-    if opts.on_event then
-      opts.on_event { event = event, op = opts.op or "get", title = layer.title,
-                      digest = layer.digest, bytes = bytes, total = layer.size }
-    end
-  end
-  announce(layers, opts)
+  local heard = listeners.new(opts.op or "get", opts)
+  heard:plan(layers)
   for _, layer in ipairs(layers) do
     local name = text.quote(layer.title or layer.digest)
     local blob, err = blobs:read_blob(layer.digest)
     if not blob then
       return nil, errors.wrap(err, "fetch " .. name)
     end
-    tell("start", layer, 0)
+    heard:tell("start", layer, 0)
+    heard:mention(layer)
     local moved
     moved, err = ports.flow(task, blob, {
       sink = opts.writer, size = layer.size, digest = layer.digest, what = "layer " .. name,
       more = true,
-    }, function(bytes) tell("progress", layer, bytes) end)
+    }, heard:progress_of(layer))
     if not moved then
       return nil, err
     end
-    tell("done", layer, layer.size)
+    heard:tell("done", layer, layer.size)
   end
   return true
 end

@@ -80,6 +80,17 @@ return {
     end,
   },
   {
+    name = "copy",
+    summary = "Copy from one home to another; nothing is sent that is there.",
+    define = function(command)
+      command:argument("REF", "What to copy."):target("ref")
+      command:argument("REF2", "What it is called there; by default as here."):target("to_ref"):args("?")
+      command:option("--from", "Where it is, when REF does not say."):argname("HOME")
+      command:option("--to", "Where it goes, when REF2 does not say."):argname("HOME")
+      command:flag("--all-tags", "All tags of a repository.")
+    end,
+  },
+  {
     name = "login",
     summary = "Keep credentials for a registry, where docker keeps them.",
     define = function(command)

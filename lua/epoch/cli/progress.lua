@@ -5,7 +5,7 @@
 --     puller:pull { …, on_event = function(e) progress:event(e) end }
 --     progress:finish(result, err)
 --
--- The events are those of the use cases (epoch.event). What their `progress` callback says of
+-- The events are those of the use cases (epoch.listeners). What their `progress` callback says of
 -- layers is said here too: not both.
 local core = require "epoch.core"
 local options = require "epoch.options"

@@ -76,7 +76,7 @@ function Job:blob(blob)
     self.listeners:mention(blob, note)
   end
   self.there[blob.digest] = blob.size
-  self.listeners:tell("done", blob, blob.size, moved)
+  self.listeners:tell("done", blob, blob.size, { transferred = moved, note = not moved and note or nil })
   return true
 end
 

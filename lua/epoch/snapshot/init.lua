@@ -34,17 +34,6 @@ function M.pusher(given)
   return setmetatable(opts, Pusher)
 end
 
----@class epoch.event what happens to a layer, for `on_event`
----@field event "plan"|"start"|"progress"|"done" plan: before the first of a pull
----@field op string "push", "pull", "get"
----@field title string?
----@field digest epoch.digest? when a push starts it is not known yet
----@field bytes integer of this layer, in this phase
----@field total integer? all of its bytes; in a plan those of all layers
----@field layers integer? in a plan: how many there will be
----@field phase "read"|"send"|nil of a push: what is done with the bytes, each from 0 on
----@field transferred boolean? of a push, done: false when it was there
-
 local PUSH = {
   name = { type = "string", required = true },
   tag = { type = "string", default = "latest" },

@@ -7,6 +7,7 @@ local config = require "epoch.snapshot.config"
 local core = require "epoch.core"
 local envelope = require "epoch.snapshot.envelope"
 local errors = require "epoch.errors"
+local listeners = require "epoch.listeners"
 local manifest = require "epoch.manifest"
 local media = require "epoch.media"
 local queues = require "epoch.queue"
@@ -19,20 +20,6 @@ local ENVELOPE = "snapshot.json"
 
 local Job = {}
 Job.__index = Job
-
--- `phase`: each layer is read to its end, and then sent, unless it is there.
-function Job:tell(event, layer, bytes, phase, transferred)
-  if self.opts.on_event then
-    self.opts.on_event { event = event, op = "push", title = layer.title, digest = layer.digest,
-                         bytes = bytes, total = layer.size, phase = phase, transferred = transferred }
-  end
-end
-
-function Job:say(line)
-  if self.opts.progress then
-    self.opts.progress(line)
-  end
-end
 
 function Job:read_envelope(entry)
   local sink = core.collect(config.MAX)
@@ -59,12 +46,12 @@ function Job:read_file(entry)
     return errors.fail(code, message)
   end
   self.spools[spool] = true
-  self:tell("start", layer, 0, "read")
+  self.listeners:tell("start", layer, 0, { phase = "read" })
   local moved
   moved, err = self.task:flow({
     source = self.reader:body(), sink = spool:sink(), size = entry.size, hash = true,
     what = ("the entry %s of the export"):format(text.quote(entry.name)),
-  }, function(bytes) self:tell("progress", layer, bytes, "read") end)
+  }, self.listeners:progress_of(layer, "read"))
   if not moved then
     return nil, err
   end
@@ -107,11 +94,10 @@ function Job:upload(layer, body, on_progress)
   if there == nil then
     return nil, err
   elseif there then
-    self:say(("%s: %s, is there already"):format(text.printable(layer.title, 255),
-      manifest.human_size(layer.size)))
+    self.listeners:mention(layer, "is there already")
     return true
   end
-  self:say(("%s: %s"):format(text.printable(layer.title, 255), manifest.human_size(layer.size)))
+  self.listeners:mention(layer)
   local ok
   ok, err = uploader:put_blob(name, layer.digest, body, layer.size, on_progress)
   if not ok then
@@ -132,16 +118,16 @@ function Job:send()
     if not self.sent[layer.digest] then -- equal files are sent once
       self.sent[layer.digest] = true
       ok, err = self:upload(layer, function()
-        self:tell("progress", layer, 0, "send")
+        self.listeners:tell("progress", layer, 0, { phase = "send" })
         return spool:source()
-      end, function(bytes) self:tell("progress", layer, bytes, "send") end)
+      end, self.listeners:progress_of(layer, "send"))
     end
     spool:close()
     self.spools[spool] = nil
     if not ok then
       return nil, errors.wrap(err, "upload " .. text.quote(layer.title))
     end
-    self:tell("done", layer, layer.size, nil, layer.transferred or false)
+    self.listeners:tell("done", layer, layer.size, { transferred = layer.transferred or false })
   end
 end
 
@@ -275,7 +261,8 @@ function M.push(task, uploader, runner, opts)
     return nil, err
   end
   local job = setmetatable({ task = task, uploader = uploader, cocoon = runner, opts = opts,
-                             layers = {}, files = {}, sent = {}, spools = {} }, Job)
+                             listeners = listeners.new("push", opts), layers = {}, files = {}, sent = {},
+                             spools = {} }, Job)
   local ok
   ok, err = job:export()
   if not ok then

@@ -5,6 +5,7 @@ local core = require "epoch.core"
 local clock = require "epoch.snapshot.clock"
 local envelope = require "epoch.snapshot.envelope"
 local errors = require "epoch.errors"
+local listeners = require "epoch.listeners"
 local manifest = require "epoch.manifest"
 local media = require "epoch.media"
 local ports = require "epoch.ports"
@@ -153,7 +154,7 @@ function M.plan(task, m, downloader, given)
   if not entries then
     return nil, errors.wrap(mtime, "manifest " .. what)
   end
-  return { name = given.name, downloader = downloader, entries = entries, config = conf,
+  return { name = given.name, downloader = downloader, layers = m.layers, entries = entries, config = conf,
            mtime = mtime or 0,
            envelope = envelope.write(conf, given.local_name or given.name) }
 end
@@ -169,47 +170,22 @@ local function write_entry(task, writer, entry, blob, spec, on_progress)
   return moved, err
 end
 
-local function write_layer(task, plan, writer, one, tell)
+local function write_layer(task, plan, writer, one, heard)
   local entry, layer = one.entry, one.layer
   local blob, err = plan.downloader:get_blob(plan.name, layer.digest)
   if not blob then
     return nil, errors.wrap(err, "fetch " .. text.quote(entry.name))
   end
-  tell("start", layer)
+  heard:tell("start", layer, 0)
+  heard:mention(layer)
   local moved
   moved, err = write_entry(task, writer, entry, blob, {
     size = layer.size, digest = layer.digest, what = "layer " .. text.quote(entry.name),
-  }, function(bytes) tell("progress", layer, bytes) end)
+  }, heard:progress_of(layer))
   if moved then
-    tell("done", layer, layer.size)
+    heard:tell("done", layer, layer.size)
   end
   return moved, err
-end
-
--- What there will be to tell of.
-local function announce(options, entries)
-  if options.on_event then
-    local total = 0
-    for _, one in ipairs(entries) do
-      total = total + one.layer.size
-    end
-    options.on_event { event = "plan", op = "pull", bytes = 0, total = total, layers = #entries }
-  end
-end
-
--- Tells the listeners of `options` what happens to a layer.
-local function teller(options)
-  local progress, on_event = options.progress, options.on_event
-  return function(event, layer, bytes)
-    if progress and event == "start" then
-      progress(("%s: %s"):format(text.printable(layer.title, 255),
-        manifest.human_size(layer.size)))
-    end
-    if on_event then
-      on_event { event = event, op = "pull", title = layer.title, digest = layer.digest,
-                 bytes = bytes or 0, total = layer.size }
-    end
-  end
 end
 
 --- Writes the stream of a plan into a sink of the core and finishes it. When it fails, the
@@ -230,13 +206,13 @@ function M.write(task, plan, sink, options)
   local ok, err = write_entry(task, writer, {
     name = ENVELOPE, mode = tonumber("644", 8), size = #plan.envelope, mtime = plan.mtime,
   }, core.bytes(plan.envelope), {})
-  local tell = teller(options)
-  announce(options, plan.entries)
+  local heard = listeners.new("pull", options)
+  heard:plan(plan.layers)
   for _, one in ipairs(plan.entries) do
     if not ok then
       break
     end
-    ok, err = write_layer(task, plan, writer, one, tell)
+    ok, err = write_layer(task, plan, writer, one, heard)
   end
   if ok then
     ok, err = task:await(writer, "finish")
