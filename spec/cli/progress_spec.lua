@@ -189,6 +189,13 @@ describe("JSON progress", function()
 ]]):gsub("TITLE", (([[a"\x1b\xff]]):gsub('[\\"]', "\\%0"):gsub("%%", "%%%%"))), all())
   end)
 
+  it("bears a plan of more bytes than there can be", function()
+    local p = new("json")
+    p:event { event = "plan", op = "pull", bytes = 0, total = 2 ^ 53 + 2 ^ 53, layers = 2 }
+    p:finish(nil, { kind = "too_large" })
+    assert.equal('{"event":"error","op":"pull","title":null,"digest":null,"bytes":0,"total":null}\n', all())
+  end)
+
   it("is silent about success at the end: that is for stdout", function()
     new("json"):finish({ digest = "sha256:m" })
     assert.equal("", all())

@@ -5,7 +5,7 @@ local M = {}
 
 --- Its path, by its name: the file behind this process may be valgrind, or instrumented.
 function M.path()
-  return work.output("command -v " .. (jit and "luajit" or "lua5.4"))
+  return work.output("command -v " .. (jit and "luajit" or _VERSION:lower():gsub(" ", "")))
 end
 
 --- What an instrumented core needs to be loaded at all, as words for env: as this process was

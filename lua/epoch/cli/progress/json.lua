@@ -2,6 +2,7 @@
 local json = require "epoch.json"
 local text = require "epoch.text"
 local utf8 = require "epoch.utf8"
+local whole = require "epoch.whole"
 
 local Json = {}
 Json.__index = Json
@@ -20,14 +21,19 @@ local function word(s)
   return s and (utf8.valid(s) and s or text.printable(s)) or json.null
 end
 
+-- A sum of sizes that a manifest claims can be more than a number of JSON carries.
+local function size(n)
+  return n and whole.from(n) or json.null
+end
+
 local function say(self, event, about)
   self.out:write(json.encode(json.object {
     { "event", event },
     { "op", self.op },
     { "title", word(about.title) },
     { "digest", word(about.digest) },
-    { "bytes", about.bytes },
-    { "total", about.total or json.null },
+    { "bytes", size(about.bytes) },
+    { "total", size(about.total) },
   }), "\n")
 end
 
