@@ -316,6 +316,22 @@ describe("bars", function()
     }, last_lines())
   end)
 
+  it("do not take what is there already for speed", function()
+    local p = new("bar", { op = "copy", terminal = terminal(80, 24).terminal })
+    event(p, "start", "there", 0, 500 * M)
+    event(p, "start", "a", 0, 100 * M)
+    clock = clock + 1
+    event(p, "progress", "a", 10 * M, 100 * M)
+    event(p, "done", "there", 500 * M, 500 * M, { transferred = false })
+    clock = clock + 1
+    event(p, "progress", "a", 20 * M, 100 * M)
+    assert.same({
+      "there: 500.0M, is there already",
+      "a                   [██        ]   20%     20.0M/100.0M    10.0M/s  ETA 0:08",
+      "copy demo:v1 (1 done)                            520.0M    10.0M/s",
+    }, last_lines())
+  end)
+
   it("are of ASCII where the locale is", function()
     for _, env in ipairs { { LANG = "C" }, { LC_ALL = "POSIX", LANG = "C.UTF-8" }, {} } do
       env.TERM = "xterm"

@@ -63,8 +63,10 @@ local function move(self, layer, e, now)
   local more = e.bytes - layer.bytes
   local phase = phase_of(self, layer.phase, now)
   phase.bytes = phase.bytes + more
-  phase.rate:add(more, now)
-  layer.rate:add(more, now)
+  if e.transferred ~= false then -- what was there says nothing of speed
+    phase.rate:add(more, now)
+    layer.rate:add(more, now)
+  end
   layer.bytes, layer.total, layer.digest = e.bytes, e.total or layer.total, e.digest or layer.digest
 end
 
