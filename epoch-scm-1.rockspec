@@ -204,6 +204,7 @@ build = {
     ["epoch.cli.ask"] = "lua/epoch/cli/ask.lua",
     ["epoch.cli.commands"] = "lua/epoch/cli/commands.lua",
     ["epoch.cli.config"] = "lua/epoch/cli/config.lua",
+    ["epoch.cli.copy"] = "lua/epoch/cli/copy.lua",
     ["epoch.cli.get"] = "lua/epoch/cli/get.lua",
     ["epoch.cli.help"] = "lua/epoch/cli/help.lua",
     ["epoch.cli"] = "lua/epoch/cli/init.lua",
