@@ -39,7 +39,7 @@ function Job:upload(blob)
     end
     missing = not source and why.kind == "not_found"
     return source, why
-  end, self.listeners:progress_of(blob))
+  end, not blob.is_config and self.listeners:progress_of(blob) or nil)
   if ok then
     return opened, "is there already"
   elseif missing and blob.foreign then -- where it can be had instead is of no matter here
@@ -64,8 +64,15 @@ function Job:bring(blob)
   return self:upload(blob)
 end
 
+-- A config is no layer, and nobody waits for it.
+function Job:tell(event, blob, bytes, more)
+  if not blob.is_config then
+    self.listeners:tell(event, blob, bytes, more)
+  end
+end
+
 function Job:blob(blob)
-  self.listeners:tell("start", blob, 0)
+  self:tell("start", blob, 0)
   local moved, note = self:bring(blob)
   if moved == nil then
     return nil, errors.wrap(note, "copy " .. text.quote(blob.title or blob.digest))
@@ -76,24 +83,28 @@ function Job:blob(blob)
     self.listeners:mention(blob, note)
   end
   self.there[blob.digest] = blob.size
-  self.listeners:tell("done", blob, blob.size, { transferred = moved, note = not moved and note or nil })
+  self:tell("done", blob, blob.size, { transferred = moved, note = not moved and note or nil })
   return true
 end
 
--- Brings blobs, several at once and each digest once.
-function Job:blobs(list)
-  local branches, seen = {}, {}
+-- Brings blobs, several at once and each digest once. `all`: there will be no others to tell of.
+function Job:blobs(list, all)
+  local branches, seen, layers = {}, {}, {}
   for _, blob in ipairs(list) do
     local size = seen[blob.digest] or self.there[blob.digest]
     if not size then
       branches[#branches + 1] = function()
         return self:blob(blob)
       end
+      layers[#layers + 1] = not blob.is_config and blob or nil
     elseif size ~= blob.size then
       return errors.fail("invalid", ("%s is said to have %.0f bytes, and %.0f"):format(blob.digest,
         size, blob.size))
     end
     seen[blob.digest] = blob.size
+  end
+  if all then
+    self.listeners:plan(layers)
   end
   local ok, err = self.task:all(branches, self.concurrency)
   return ok and true, err
@@ -108,7 +119,10 @@ end
 -- What a manifest needs: its blobs, then the manifests it lists.
 function Job:needs(m, depth)
   local blobs, children = {}, {}
-  blobs[1] = m.config and blob_of(m.config, "config")
+  if m.config then
+    blobs[1] = blob_of(m.config, "config")
+    blobs[1].is_config = true
+  end
   for _, layer in ipairs(m.layers) do
     local blob = blob_of(layer)
     blobs[#blobs + 1], self.layers[#self.layers + 1] = blob, blob
@@ -124,7 +138,7 @@ function Job:needs(m, depth)
   if self.in_place then
     return true
   end
-  local ok, err = self:blobs(blobs)
+  local ok, err = self:blobs(blobs, depth == 0 and #children == 0)
   for _, child in ipairs(children) do
     if not ok then
       break

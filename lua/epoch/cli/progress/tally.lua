@@ -10,6 +10,7 @@ local rates = require "epoch.cli.progress.rate"
 ---@field began number when this phase did
 ---@field rate table
 ---@field transferred boolean?
+---@field note string?
 
 ---@class epoch.cli.progress.Tally
 ---@field active epoch.cli.progress.Layer[] in the order in which they began
@@ -71,7 +72,7 @@ local function move(self, layer, e, now)
 end
 
 local function finish(self, layer, e)
-  layer.transferred = e.transferred
+  layer.transferred, layer.note = e.transferred, e.note
   self.finished, self.size = self.finished + 1, self.size + layer.bytes
   if e.transferred ~= nil then
     self.sent = (self.sent or 0) + (e.transferred and layer.bytes or 0)

@@ -88,14 +88,14 @@ function M.under_way(layer, now)
     layer.total and M.eta(layer.total - layer.bytes, speed)))
 end
 
---- "disk.raw: 3.0G, 310.0M/s". `transferred` as in the events.
+--- "disk.raw: 3.0G, 310.0M/s". `transferred` and `note` as in the events.
 ---@param layer epoch.cli.progress.Layer
 ---@param now number
 ---@return string
 function M.done(layer, now)
   local size = manifest.human_size(layer.bytes)
   if layer.transferred == false then
-    return ("%s: %s, is there already"):format(M.title(layer), size)
+    return ("%s: %s, %s"):format(M.title(layer), size, layer.note or "is there already")
   end
   local took = now - layer.began
   return ("%s: %s"):format(M.title(layer), list(size .. (layer.transferred and " sent" or ""),
