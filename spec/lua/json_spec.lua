@@ -149,6 +149,11 @@ describe("json.encode", function()
       a = json.array { 1, { b = {} } }, c = json.empty_array }, 2))
   end)
 
+  it("writes a text that is JSON already as it is", function()
+    assert.equal('{\n  "a": [1.50, {} ],\n  "b": true\n}',
+      json.encode(json.object { { "a", json.raw "[1.50, {} ]" }, { "b", true } }, 2))
+  end)
+
   it("reads back as it was", function()
     local v = { a = "x", b = { c = 1.25, d = true } }
     assert.same(v, json.decode(json.encode(v)))

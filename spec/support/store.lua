@@ -29,17 +29,20 @@ function M.bytes(t, source, ...)
 end
 
 --- Stores blobs and a manifest of them: its bytes and digest.
----@param home table
+---@param home table of any kind
 ---@param name string
----@param given string tag or digest
+---@param given string tag, digest, or "by digest"
 ---@param layers string[] the blobs
 ---@param more string? JSON members, with a comma behind
 function M.put_artifact(home, name, given, layers, more)
   local list = {}
   local config = "{}"
-  assert(home:put_blob(name, core.digest(config), #config, config))
+  local function put(bytes)
+    assert(home:put_blob(name, core.digest(bytes), #bytes, function() return core.bytes(bytes) end))
+  end
+  put(config)
   for i, bytes in ipairs(layers) do
-    assert(home:put_blob(name, core.digest(bytes), #bytes, bytes))
+    put(bytes)
     list[i] = ('{"mediaType":"application/octet-stream","digest":"%s","size":%d}')
       :format(core.digest(bytes), #bytes)
   end
@@ -47,7 +50,7 @@ function M.put_artifact(home, name, given, layers, more)
     .. [[%s"config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"%s","size":2},]]
     .. [["layers":[%s]}]]):format(more or "", core.digest(config), table.concat(list, ","))
   local digest = assert(home:put_manifest(name, given == "by digest" and core.digest(manifest)
-    or given, manifest))
+    or given, manifest, "application/vnd.oci.image.manifest.v1+json"))
   return manifest, digest
 end
 

@@ -109,7 +109,7 @@ function M.run(_, args)
       ref, err = repository(job, args.name)
     end
     if not err then
-      home, err = job:open(ref, true)
+      home, err = job:open(ref)
     end
     if not home then
       return nil, err
