@@ -137,7 +137,8 @@ describe("login", function()
       for words, want in pairs {
         ["login"] = "missing argument", ["logout"] = "missing argument", ["logout a_b"] = "host names are",
         ["login file:///x -u a --password-stdin"] = "only http and https", ["login a_b -u a"] = "host names are",
-        ["login localhost --password-stdin"] = "needs %-%-username", ["login localhost -p x"] = "unknown option",
+        ["login localhost --password-stdin"] = "needs %-%-username",
+        ["login localhost -p x"] = "unknown option",
         ["login localhost -u a:b --password-stdin"] = "no colon",
         ["login localhost -u a --password-stdin"] = "is empty", ["login localhost --password x"] = "did you mean",
       } do
@@ -187,12 +188,12 @@ describe("logout", function()
 end)
 
 describe("login on a terminal", function()
-  -- What is typed there; `more` is what the shell does around it.
+  -- The program on one, and behind it whether the terminal shows what is typed.
   local function on_terminal(dir, words, use)
     work.with_loop(nil, function(loop)
-      use(dialogue.start(loop, ("trap : INT; sh -c 'echo $$ >%s/pid; exec %s epoch.lua login %s %s'; code=$?; stty -a | "
-        .. "grep -o -e '-*\\<echo\\>'; exit $code"):format(dir, LUA, remote.host, words),
-        { DOCKER_CONFIG = dir .. "/docker" }))
+      local command = ([[trap : INT; sh -c 'echo $$ >%s/pid; exec %s epoch.lua login %s %s'; code=$?
+        stty -a | grep -o -e '-*\<echo\>'; exit $code]]):format(dir, LUA, remote.host, words)
+      use(dialogue.start(loop, command, { DOCKER_CONFIG = dir .. "/docker" }))
     end)
   end
 

@@ -123,6 +123,14 @@ return {
     define = nothing,
   },
   {
+    name = "completion",
+    summary = "Write the script that completes these words in a shell.",
+    needs_core = false,
+    define = function(command)
+      command:argument("SHELL", "bash, zsh or fish."):target("shell")
+    end,
+  },
+  {
     name = "help",
     summary = "Show help, for a command or for all.",
     needs_core = false,

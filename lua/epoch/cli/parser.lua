@@ -143,6 +143,44 @@ local function protect(names, argv)
   return out
 end
 
+local function first_name(argname)
+  return type(argname) == "table" and argname[1] or argname
+end
+
+-- Those options of a parser that its root has not.
+local function described(options, root)
+  local list, known = {}, root and spellings(root, root) or {}
+  for _, option in ipairs(options) do
+    if not known[option._name] then
+      list[#list + 1] = {
+        names = option._aliases, value = option._maxargs > 0 and first_name(option._argname) or nil,
+        many = option._maxcount > 1, about = option._description,
+      }
+    end
+  end
+  return list
+end
+
+--- What can be typed, for who has to know: the options of all commands and those of each, and
+--- the commands' arguments. `value` is what help calls a value.
+---@param commands table[]
+---@return { options: table[], commands: table[] }
+function M.describe(commands)
+  local root = build(commands)
+  local all = { options = described(root._options), commands = {} }
+  for i, command in ipairs(root._commands) do
+    local arguments = {}
+    for j, argument in ipairs(command._arguments) do
+      arguments[j] = { value = argument._name, many = argument._maxargs > 1 }
+    end
+    all.commands[i] = {
+      name = command._name, about = command._description, options = described(command._options, root),
+      arguments = arguments,
+    }
+  end
+  return all
+end
+
 --- How errors are to be told, also when the words cannot be parsed.
 ---@param commands table[]
 ---@param argv string[]
