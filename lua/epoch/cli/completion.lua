@@ -45,7 +45,8 @@ end
 function M.run(_, args)
   for _, shell in ipairs(SHELLS) do
     if shell == args.shell then
-      return output.write(require("epoch.cli.completion." .. shell).script(model()))
+      local module = "epoch.cli.completion." .. shell
+      return output.write(require(module).script(model()))
     end
   end
   return errors.fail("usage", ("there is no completion for %s%s; there is for %s"):format(text.quote(args.shell),

@@ -1,15 +1,11 @@
 --- Tables for people: columns side by side, whatever strangers have put into them.
 local text = require "epoch.text"
+local width = require "epoch.cli.width"
 
 local M = {}
 
 -- The longest piece of foreign text in a cell.
 local CELL = 128
-
--- How many characters a printable text has.
-local function width(s)
-  return #s - select(2, s:gsub("[\128-\191]", ""))
-end
 
 local function cell(value)
   return value ~= nil and value ~= "" and text.printable(tostring(value), CELL) or "-"
@@ -27,12 +23,12 @@ function M.format(n, rows, before)
     cells[i] = {}
     for column = 1, n do
       cells[i][column] = cell(row[column])
-      widths[column] = math.max(widths[column] or 0, width(cells[i][column]))
+      widths[column] = math.max(widths[column] or 0, width.of(cells[i][column]))
     end
   end
   for i, row in ipairs(cells) do
     for column = 1, n - 1 do
-      row[column] = row[column] .. (" "):rep(widths[column] - width(row[column]))
+      row[column] = row[column] .. (" "):rep(widths[column] - width.of(row[column]))
     end
     lines[i] = (before or "") .. table.concat(row, "  ") .. "\n"
   end
