@@ -22,8 +22,9 @@ setup(function()
       answer(401, "{}", { ["WWW-Authenticate"] = ('Bearer realm="http://%s/token",service="spec"'):format(host()) })]],
     ["= /token"] = server.lua [[
       note("token", authorization())
+      local said = ngx.decode_base64(authorization():match("%S+$")):match(":(.*)")
       if authorization() == "Basic " .. ngx.encode_base64("me:canary") then return answer(200, '{"token":"good"}') end
-      answer(401, "{}")]],
+      answer(401, '{"errors":[{"code":"DENIED","message":"wrong password ' .. said .. '!"}]}')]],
   })
 end)
 
@@ -90,6 +91,13 @@ describe("login", function()
     end
   end))
 
+  it("shows the registry these and no others", real(function(dir)
+    local env = { EPOCH_SERVER = remote.host, EPOCH_REGISTRY_TOKEN = "of-old" }
+    for password, code in pairs { baggins = 0, wrong = 3 } do
+      assert.equal(code, login(dir, { "login", remote.host, "-u", "frodo", "--password-stdin" }, password, env).code)
+    end
+  end))
+
   it("is silent when told to be, also with a line's other end", real(function(dir)
     local result = login(dir, { "login", "-q", remote.host, "--username=frodo", "--password-stdin" }, "baggins\r\n")
     assert.same({ 0, "", "" }, { result.code, result.out, result.err })
@@ -114,8 +122,12 @@ describe("login", function()
   it("asks the token server that the registry names", function()
     work.in_directory(function(dir)
       local words = { "login", odd.url, "-u", "me", "--password-stdin" }
-      assert.equal(3, login(dir, words, "other").code)
-      local result = login(dir, words, "canary")
+      local result = login(dir, words, "se-cret")
+      assert.equal(3, result.code)
+      assert.matches("DENIED: wrong password ***!", result.err, 1, true)
+      words[#words + 1] = "-v"
+      assert.is_nil(login(dir, words, "se-cret").err:find("se-cret", 1, true))
+      result = login(dir, words, "canary")
       assert.equal(0, result.code, result.err)
       assert.is_string(json.decode(result.config).auths[odd.url:match("//(.*)")].auth)
       assert.equal("Basic bWU6Y2FuYXJ5", table.remove(script.seen(odd, "token")))

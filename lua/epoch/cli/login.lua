@@ -67,7 +67,7 @@ end
 -- The registry as it is configured, but asked with these credentials and no others.
 local function registry(job, host, secret)
   local given = job.settings:host(job.settings.host_of(host) or "")
-  given.url, given.docker_config, given.token, given.mirrors = host, false, nil, nil
+  given.url, given.token, given.mirrors = host, nil, nil
   given.credentials = function()
     secret.asked = true
     return secret.username, secret.password
@@ -75,15 +75,24 @@ local function registry(job, host, secret)
   return job:keep(client.new(job.task, given))
 end
 
+-- Servers quote what they were sent.
+local function without(words, secret)
+  local quoted = text.printable(secret):gsub("%p", "%%%0")
+  return (words:gsub(quoted, "***"))
+end
+
 local function check(job, home, secret)
   local ok, err = home:ping()
-  if not ok and err.kind == "unauthorized" then
-    return errors.fail(err.kind, "it does not accept this user name and password: " .. tostring(err),
-      { status = err.status, cause = err })
-  elseif ok and not secret.asked then
+  if not ok then
+    local said = without(tostring(err), secret.password)
+    if err.kind == "unauthorized" then
+      said = "it does not accept this user name and password: " .. said
+    end
+    return errors.fail(err.kind, said, { status = err.status })
+  elseif not secret.asked then
     job:say(("epoch: %s did not ask for credentials: these were not checked"):format(home:describe()))
   end
-  return ok, err
+  return true
 end
 
 local function tell(job, home, secret, place)

@@ -4,11 +4,11 @@ local width = require "epoch.cli.width"
 
 local M = {}
 
--- The longest piece of foreign text in a cell.
-local CELL = 128
+-- The longest text of a cell, of the last one in a row: names and digests fit.
+local CELL, LAST = 256, 2048
 
-local function cell(value)
-  return value ~= nil and value ~= "" and text.printable(tostring(value), CELL) or "-"
+local function cell(value, max)
+  return value ~= nil and value ~= "" and text.printable(tostring(value), max) or "-"
 end
 
 --- Rows of `n` columns as lines, each with `before` in front of it. What is nil or empty is
@@ -22,7 +22,7 @@ function M.format(n, rows, before)
   for i, row in ipairs(rows) do
     cells[i] = {}
     for column = 1, n do
-      cells[i][column] = cell(row[column])
+      cells[i][column] = cell(row[column], column < n and CELL or LAST)
       widths[column] = math.max(widths[column] or 0, width.of(cells[i][column]))
     end
   end
