@@ -398,3 +398,22 @@ describe_or_skip("docker-registry that wants a password", function()
     end)
   end)
 end)
+
+describe_or_skip("docker-registry with short pages", function()
+  it("is asked for no more than it gives", function()
+    local r, task = registry.start { page_size = 2 }, assert(tasks.new())
+    local ok, err = pcall(function()
+      local home = assert(client.new(task, { url = r.url, docker_config = false, proxy = "" }))
+      for _, name in ipairs { "c", "a", "e", "b", "d" } do
+        assert(home:put_blob(name, core.digest("{}"), 2, core.bytes("{}")))
+        assert(home:put_manifest(name, "v1", manifest_of("{}", {}), MANIFEST))
+      end
+      assert.same({ "a", "b", "c", "d", "e" }, assert(home:repositories()))
+    end)
+    task:close()
+    r:stop()
+    if not ok then
+      error(err, 0)
+    end
+  end)
+end)

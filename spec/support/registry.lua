@@ -47,6 +47,10 @@ auth:
   token: { autoredirect: true, realm: "http://replaced.invalid/", service: %s, issuer: %s, rootcertbundle: %s }
 ]]
 
+local PAGES = [[
+catalog: { maxentries: %d }
+]]
+
 local TLS = [[
   tls: { certificate: %s, key: %s }
 ]]
@@ -85,6 +89,9 @@ local function configuration(self, options)
   if certs then
     conf = conf .. TLS:format(certs.server, certs.server_key)
     self.ca = certs.ca
+  end
+  if options.page_size then
+    conf = conf .. PAGES:format(options.page_size)
   end
   if options.auth then
     conf = conf .. AUTH:format(self.dir)
@@ -127,6 +134,7 @@ end
 ---@field configuration (fun(self: table, options: table): string)? of another program; dir and host are known
 ---@field auth boolean? with htpasswd
 ---@field token { service: string, issuer: string, certificate: string }? takes signed tokens
+---@field page_size integer? it lists no more repositories at once
 ---@field delete boolean? deleting is allowed: true
 ---@field certificates table? of spec.support.certificates: it speaks https
 

@@ -73,8 +73,22 @@ local function next_page(self, answer, visited)
     return errors.fail("invalid", ("%s leads in circles: the page after this one was there before"):format(
       self.address.url))
   end
-  visited[url] = true
   return url
+end
+
+-- The page at call.url, or the first one at `path` with as many entries as we would like. A
+-- registry that gives fewer at once refuses that: it is then left to choose.
+local function ask_page(self, path, call)
+  if call.url then
+    return self.session:ask(call)
+  end
+  call.path = ("%s?n=%d"):format(path, self.page_size)
+  local answer, err = self.session:ask(call)
+  if not answer and err.status == 400 and err.message:find("PAGINATION_NUMBER_INVALID", 1, true) then
+    call.path = path
+    answer, err = self.session:ask(call)
+  end
+  return answer, err
 end
 
 --- All entries that `member` has on the page at `path` and those after it.
@@ -86,16 +100,13 @@ end
 ---@return epoch.Error?
 function M.all(self, path, member, scopes)
   local list, seen, visited = {}, {}, {}
-  local call = {
-    method = "GET", path = ("%s?n=%d"):format(path, self.page_size), scopes = scopes,
-    expect = { [200] = true }, max = json.MAX,
-  }
-  visited[assert(core.resolve(self.address.root, call.path))] = true
+  local call = { method = "GET", scopes = scopes, expect = { [200] = true }, max = json.MAX }
   for _ = 1, M.PAGES do
-    local answer, err = self.session:ask(call)
+    local answer, err = ask_page(self, path, call)
     if not answer then
       return nil, err
     end
+    visited[call.url or assert(core.resolve(self.address.root, call.path))] = true
     local page
     page, err = entries_of(answer, member)
     if not page then
