@@ -30,6 +30,11 @@ if [ -n "${EPOCH_REFERENCE_URL:-}" ]; then
 else
   echo "interop: SKIPPED is what needs the reference's server: set EPOCH_REFERENCE_URL and EPOCH_REFERENCE_TOKEN to one that runs"
 fi
+if [ -x "${EPOCH_REFERENCE_BINARY:-}" ]; then
+  echo "interop: with the reference's program ($EPOCH_REFERENCE_BINARY)"
+else
+  echo "interop: SKIPPED is what needs the reference's program: set EPOCH_REFERENCE_BINARY to its path"
+fi
 [ -n "$(find spec/interop -name '*_spec.lua' 2>/dev/null)" ] || {
   echo "interop: there is no spec under spec/interop" >&2
   exit 1

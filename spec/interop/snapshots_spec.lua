@@ -47,6 +47,15 @@ local function cocoon_at(root)
   return assert(snapshot.exec_cocoon { binary = path, stderr = "null" })
 end
 
+--- A snapshot for the cocoon below `root`, called "vm" when it has no other name.
+local function import(root, bytes, name)
+  work.with_loop({ threads = 0 }, function(loop)
+    local result = standin.run(loop, root, { "snapshot", "import", "--name=" .. (name or "vm") }, bytes,
+      { program = cocoon })
+    assert.equal(0, result.code, result.stderr)
+  end)
+end
+
 -- Mode, length, data and where it lies, of every file: holes are not read.
 local function look(root, name)
   local dir, found = assert(standin.snapshots(root)[name]).data_dir, {}
@@ -66,6 +75,23 @@ local function look(root, name)
     end
   end
   return found
+end
+
+local reference = registries.setting "EPOCH_REFERENCE_BINARY"
+if reference == "" then
+  describe("the reference's program", function()
+    pending "SKIPPED: set EPOCH_REFERENCE_BINARY to its path"
+  end)
+end
+
+--- The reference's program at a registry, with the cocoon below `root`.
+local function run_reference(r, root, words)
+  local pipe = assert(io.popen((
+    "EPOCH_SERVER=%s EPOCH_REGISTRY_TOKEN=%s EPOCH_COCOON_BINARY=%s.sh timeout 60 %s %s 2>&1; echo \"exit $?\""
+  ):format(r.url, r.password or "none", root, reference, words)))
+  local text = pipe:read("*a")
+  pipe:close()
+  assert.matches("exit 0\n$", text)
 end
 
 registries.each(function(one, start)
@@ -93,11 +119,7 @@ registries.each(function(one, start)
     with_home(function(home, task, dir)
       local name = registries.fresh "vm"
       local from, to = cocoon_at(dir .. "/from"), cocoon_at(dir .. "/to")
-      work.with_loop({ threads = 0 }, function(loop)
-        local result = standin.run(loop, dir .. "/from", { "snapshot", "import", "--name=vm" }, export(name, one.empty),
-          { program = cocoon })
-        assert.equal(0, result.code, result.stderr)
-      end)
+      import(dir .. "/from", export(name, one.empty))
 
       local lines = {}
       local function push(tag)
@@ -122,6 +144,38 @@ registries.each(function(one, start)
       assert.same(want, look(dir .. "/to", "by-digest"))
     end)
   end)
+
+  if reference ~= "" then
+    it("gives the reference's program a snapshot of ours", function()
+      with_home(function(home, task, dir)
+        local name = registries.fresh "vm"
+        local from = cocoon_at(dir .. "/from")
+        cocoon_at(dir .. "/to")
+        import(dir .. "/from", export(name, one.empty))
+        assert(snapshot.pusher { uploader = ports.uploader(home), cocoon = from, task = task }:push {
+          name = name, tag = "v1", snapshot = "vm",
+        })
+        run_reference(r, dir .. "/to", ("pull %s:v1 --name theirs"):format(name))
+        assert.same(look(dir .. "/from", "vm"), look(dir .. "/to", "theirs"))
+      end)
+    end)
+  end
+
+  if reference ~= "" and one.reference then
+    it("has for us what the reference's program has pushed", function()
+      with_home(function(home, task, dir)
+        local name = registries.fresh("vm"):gsub("/", "-") -- it pushes under the snapshot's own name
+        cocoon_at(dir .. "/from")
+        import(dir .. "/from", export(name, one.empty), name)
+        run_reference(r, dir .. "/from", ("push %s -t v1"):format(name))
+        local to = cocoon_at(dir .. "/to")
+        assert(snapshot.puller { downloader = ports.downloader(home), cocoon = to, task = task }:pull {
+          name = name, tag = "v1", local_name = "ours",
+        })
+        assert.same(look(dir .. "/from", name), look(dir .. "/to", "ours"))
+      end)
+    end)
+  end
 
   it("gives a cloud image as one disk", function()
     with_home(function(home, task)

@@ -8,12 +8,14 @@ local work = require "spec.support.work"
 
 local M = {}
 
-local function setting(name)
+--- What the environment says, trimmed; "" for nothing.
+---@param name string
+function M.setting(name)
   return (os.getenv(name) or ""):match("^%s*(.-)%s*$")
 end
 
 local function distribution()
-  local wanted = setting "EPOCH_DISTRIBUTION_BINARY"
+  local wanted = M.setting "EPOCH_DISTRIBUTION_BINARY"
   local path = core.which(wanted ~= "" and wanted or "registry")
   local said = path and work.output(("'%s' --version 2>&1"):format(path)) or "nothing"
   if not said:find(" v3%.") then
@@ -29,7 +31,7 @@ local function docker_registry()
 end
 
 local function zot()
-  local wanted = setting "EPOCH_ZOT_BINARY"
+  local wanted = M.setting "EPOCH_ZOT_BINARY"
   local path = core.which(wanted ~= "" and wanted or "zot")
   return path, not path and "SKIPPED: needs zot: put it into PATH or set EPOCH_ZOT_BINARY" or nil
 end
@@ -56,7 +58,7 @@ end
 
 -- One that runs already, and keeps what the specs push.
 local function reference()
-  local url, token = setting "EPOCH_REFERENCE_URL", setting "EPOCH_REFERENCE_TOKEN"
+  local url, token = M.setting "EPOCH_REFERENCE_URL", M.setting "EPOCH_REFERENCE_TOKEN"
   if url == "" then
     return nil, "SKIPPED: needs the reference's server: set EPOCH_REFERENCE_URL and EPOCH_REFERENCE_TOKEN to one "
       .. "that runs"
@@ -70,6 +72,7 @@ end
 ---@field name string
 ---@field find fun(): function?, string? what starts it, or nil and why it is skipped
 ---@field takes_options boolean? it can be started with a password, tokens, certificates
+---@field reference boolean? the reference's program pushes to it and nowhere else
 ---@field anonymous boolean? nobody needs credentials
 ---@field parts boolean it gives parts of blobs
 ---@field mounts boolean it links blobs of other repositories
@@ -97,7 +100,7 @@ M.list = {
     sha512 = true,
   },
   {
-    name = "the reference's server", find = reference,
+    name = "the reference's server", find = reference, reference = true,
     parts = false, mounts = false, deletes_tags = true, wants_blobs = false, knows_names = false, sha512 = false,
     empty = false, -- some S3 servers refuse the way in which it sends none
   },
