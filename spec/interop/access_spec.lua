@@ -10,6 +10,8 @@ local signed_tokens = require "spec.support.signed_tokens"
 local support = require "spec.support.store"
 local work = require "spec.support.work"
 
+local PROXY = "proxy_pass %s; proxy_set_header Host $http_host; proxy_request_buffering off; proxy_http_version 1.1; "
+
 local MANIFEST = [[{"schemaVersion":2,"mediaType":"%s",]]
   .. [["config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"%s","size":%d},"layers":]]
   .. [=[[{"mediaType":"application/octet-stream","digest":"%s","size":%d}]}]=]
@@ -78,6 +80,18 @@ registries.each(function(_, start)
     end)
   end)
 
+  it("is not followed where a proxy keeps from it that it is asked by https", function()
+    with_registry({}, function(r, task)
+      local proxy = server.start { tls = true, locations = { ["/"] = PROXY:format(r.url) } }
+      local home = open(task, proxy.tls_url, { ca_cert = proxy.ca })
+      local ok, err = home:put_blob("some/name", core.digest("x"), 1, core.bytes("x"))
+      proxy:stop()
+      assert.is_nil(ok)
+      assert.equal("denied", err.kind)
+      assert.matches("X-Forwarded-Proto", tostring(err), 1, true)
+    end)
+  end)
+
   it("takes signed tokens, each for what it is for", function()
     support.with_task(function(task, dir)
       local signer = signed_tokens.signer(dir)
@@ -96,8 +110,7 @@ registries.each(function(_, start)
             local f = io.open("${dir}/www/" .. (known and "frodo" or "guest"))
             answer(200, ('{"token":"%s"}'):format(f:read("*a")))
             f:close() ]],
-          ["/"] = ("proxy_pass %s; proxy_set_header Host $http_host; proxy_set_header X-Forwarded-Proto $scheme; "
-            .. "proxy_request_buffering off; proxy_http_version 1.1;"):format(r.url),
+          ["/"] = PROXY:format(r.url) .. "proxy_set_header X-Forwarded-Proto $scheme;",
         }, { tls = true, files = { frodo = token { "pull", "push", "delete" }, guest = token { "pull" } } })
         local ok, err = pcall(function()
           local home = open(task, proxy.tls_url, {

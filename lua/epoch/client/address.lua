@@ -189,7 +189,8 @@ function M.may_lead(address, url, what)
   end
   local scheme, host = split(origin)
   if address.scheme == "https" and scheme ~= "https" then
-    return denied(what, url, "is not used: it leads from https to http")
+    return denied(what, url, "is not used: it leads from https to http; a proxy in front of the registry has to "
+      .. "tell it X-Forwarded-Proto")
   elseif M.kind(host) ~= "public" and M.kind(address.host) == "public" then
     return denied(what, url, "is not used: it leads into a private network")
   end
