@@ -8,6 +8,7 @@
 -- could not tell them apart. A ref.name that is a whole reference (NAME:TAG) is read too.
 --
 -- index.json is replaced whole, by compare-and-swap, and keeps what others wrote into it.
+local bodies = require "epoch.body"
 local core = require "epoch.core"
 local blobs = require "epoch.objectstore.blobs"
 local directory = require "epoch.objectstore.directory"
@@ -111,7 +112,7 @@ end
 function Layout:put_blob(name, digest, size, body, on_progress)
   local ok, err = mark(self)
   if not ok then
-    objectstore.drop(body)
+    bodies.drop(body)
     return nil, err
   end
   return blobs.put_blob(self, name, digest, size, body, on_progress)

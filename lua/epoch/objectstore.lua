@@ -25,8 +25,7 @@
 -- one behind the prefix is told as a prefix only. A page: { keys = { { key =, size =,
 -- modified = } }, prefixes = { "a/" }, more = boolean, last = for the next `after` }.
 --
--- A body is a function that answers a fresh source, a source, a string, or any object with
--- `read(n)` and `close()`.
+-- Bodies are those of epoch.body.
 local core = require "epoch.core"
 local errors = require "epoch.errors"
 local text = require "epoch.text"
@@ -35,8 +34,6 @@ local M = {}
 
 M.MAX_KEY = 1024
 local MAX_SEGMENT = 255
-
-local PIECE = 256 * 1024
 
 local function bad(key, why)
   return errors.fail("invalid", ("the key %s cannot be used: %s"):format(text.quote(key), why))
@@ -78,68 +75,6 @@ function M.check_prefix(prefix)
     return true
   end
   return M.check_key(type(prefix) == "string" and prefix:gsub("(.)/$", "%1") or prefix)
-end
-
---- Lets go of a body that is not needed.
----@param body any
-function M.drop(body)
-  if type(body) == "userdata" or type(body) == "table" and body.close then
-    body:close()
-  end
-end
-
--- What a script's own object gives, kept so that it becomes a source of the core.
-local function spooled(task, object)
-  local spool = core.spool {}
-  local sink = spool:sink()
-  local ok, err, piece = true, nil, nil
-  while ok and piece ~= "" do -- as an end, nil and "" are the same
-    local why, code
-    piece, why, code = object:read(PIECE)
-    if not piece and why ~= nil then
-      ok, err = nil, errors.is(why) and why or errors.from_core(why, code, "read the body")
-    end
-    piece = piece or ""
-    local at = 1
-    while ok and at <= #piece do
-      local n
-      n, err = task:await(sink, "write", at == 1 and piece or piece:sub(at))
-      ok, at = n, at + (n or 0)
-    end
-  end
-  if ok then
-    ok, err = task:await(sink, "finish")
-  end
-  M.drop(object)
-  local source, message, code
-  if ok then
-    source, message, code = spool:source()
-    err = not source and errors.from_core(message, code) or nil
-  end
-  sink:close()
-  spool:close()
-  return source, err
-end
-
---- A source of the core for a body.
----@param task epoch.task
----@param body any
----@return epoch.source?
----@return epoch.Error?
-function M.source(task, body)
-  local err
-  if type(body) == "function" then
-    body, err = body()
-    if body == nil then
-      return nil, errors.is(err) and err or errors.from_core(err or "the body is missing")
-    end
-  end
-  if type(body) == "string" then
-    return core.bytes(body)
-  elseif type(body) == "table" then
-    return spooled(task, body)
-  end
-  return body
 end
 
 --- Every key and prefix of a listing, page after page, as one page.

@@ -10,9 +10,9 @@
 --     blob_reader:read_blob(digest)                     -> blob | nil, err
 --
 -- A body is a function that answers a fresh source of the core each time it is called. A blob
--- is a source of the core, or any object with `read(n)` (a piece, nil at the end, or nil, err)
--- and `close()`. `tag` is a digest where that is what was asked for. `on_progress`, where it is
--- not nil, may be told how many bytes have been sent.
+-- is a source of the core, or a reader (epoch.body). `tag` is a digest where that is what was
+-- asked for. `on_progress`, where it is not nil, may be told how many bytes have been sent.
+local bodies = require "epoch.body"
 local core = require "epoch.core"
 local errors = require "epoch.errors"
 local manifest = require "epoch.manifest"
@@ -112,28 +112,6 @@ function M.blob_reader(downloader, name)
   }
 end
 
-local PIECE = 64 * 1024
-
--- Feeds what an object's read(n) gives into a sink. A third answer, true: reading failed.
-local function feed(task, object, sink)
-  while true do
-    local piece, err = object:read(PIECE)
-    if piece == nil and err ~= nil then
-      return nil, errors.is(err) and err or errors.new("io", tostring(err)), true
-    elseif not piece then
-      return task:await(sink, "finish")
-    end
-    while #piece > 0 do
-      local taken
-      taken, err = task:await(sink, "write", piece)
-      if not taken then
-        return nil, err
-      end
-      piece = piece:sub(taken + 1)
-    end
-  end
-end
-
 local function with_source(spec, source)
   local out = {}
   for key, value in pairs(spec) do
@@ -155,7 +133,7 @@ local function flow_object(task, object, spec, on_progress)
       return task:flow(with_source(spec, source), on_progress)
     end,
     function()
-      local _, failed, reading = feed(task, object, sink)
+      local _, failed, reading = bodies.feed(task, object, sink)
       why = reading and failed
       sink:close()
       return true
@@ -176,7 +154,7 @@ end
 function M.flow(task, blob, spec, on_progress)
   if type(blob) == "userdata" then
     return task:flow(with_source(spec, blob), on_progress)
-  elseif type(blob) ~= "table" or not blob.read or not blob.close then
+  elseif not bodies.is_reader(blob) or not blob.close then
     error("a blob must be a source or have read(n) and close(), not a " .. type(blob), 2)
   end
   return flow_object(task, blob, spec, on_progress)

@@ -1,10 +1,10 @@
 --- Blobs in an object store, as object layout and image layout both have them:
 -- blobs/ALGORITHM/HEX. For homes: `self.task` and `self.store` are there, the rest is taken
 -- from here. Names are checked and otherwise of no matter: blobs are shared.
+local bodies = require "epoch.body"
 local errors = require "epoch.errors"
 local json = require "epoch.json"
 local reference = require "epoch.reference"
-local objectstore = require "epoch.objectstore"
 
 local M = {}
 
@@ -74,7 +74,7 @@ function M:put_blob(name, digest, size, body, on_progress)
     end
   end
   if not info or info.size == size then
-    objectstore.drop(body)
+    bodies.drop(body)
     return info and true, err
   end
   local etag

@@ -5,6 +5,7 @@
 -- files order conditional puts and deletes between processes. An object's ETag is the
 -- digest of its bytes where they are seen (put, read), else made of the file's identity,
 -- time and size; if_match takes both.
+local bodies = require "epoch.body"
 local core = require "epoch.core"
 local errors = require "epoch.errors"
 local options = require "epoch.options"
@@ -211,16 +212,16 @@ local function write(self, key, path, size, body, given)
   local conditional = (given.if_match or given.if_none_match) ~= nil
   local ok, message, code = make_parent(path)
   if not ok then
-    objectstore.drop(body)
+    bodies.drop(body)
     return errors.fail(code, message)
   end
   local sink
   sink, message, code = core.create(path, { mode = FILE_MODE, replace = not given.if_none_match })
   if not sink then
-    objectstore.drop(body)
+    bodies.drop(body)
     return errors.fail(code, message)
   end
-  local source, err = objectstore.source(self.task, body)
+  local source, err = bodies.source(self.task, body)
   if not source then
     sink:close()
     return nil, err
@@ -246,7 +247,7 @@ function Directory:put(key, size, body, given)
     ok, err = check_conditions(self, key, given) -- before any byte is moved
   end
   if not ok then
-    objectstore.drop(body)
+    bodies.drop(body)
     return nil, err
   end
   local etag
