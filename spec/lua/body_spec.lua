@@ -1,6 +1,7 @@
 local bodies = require "epoch.body"
 local core = require "epoch.core"
 local errors = require "epoch.errors"
+local resendable = require "epoch.client.body"
 local support = require "spec.support.store"
 local work = require "spec.support.work"
 
@@ -51,6 +52,20 @@ describe("a body", function()
         assert.is_true(tostring(err):find(case[3], 1, true) ~= nil, tostring(err))
         assert.is_true(type(case[1]) == "function" or case[1].closed == 1)
       end
+    end)
+  end)
+
+  it("that fails is asked no more by whoever would send it again", function()
+    support.with_task(function(task)
+      local object = reader({ "a" }, "words")
+      local body = resendable.new(task, object, {})
+      for _ = 1, 2 do
+        local source, err = body:open()
+        assert.is_nil(source)
+        assert.equal("read the body: words", tostring(err))
+      end
+      body:close()
+      assert.same({ 2, 1 }, { object.at, object.closed })
     end)
   end)
 

@@ -13,10 +13,10 @@ local function fresh(self)
   local options = { dir = self.dir, limit = self.size }
   if bodies.is_reader(self.given) then -- it can be read once, what it gave again
     local spool, err = bodies.spool(self.task, self.given, options)
-    if not spool then
-      return nil, err
-    end
     self.spool, self.given = spool, function()
+      if not spool then
+        return nil, err
+      end
       return spool:source()
     end
   end
