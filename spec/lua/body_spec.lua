@@ -69,6 +69,14 @@ describe("a body", function()
     end)
   end)
 
+  it("that nobody wants is let go of", function()
+    support.with_task(function(task)
+      local object = reader { "a" }
+      resendable.new(task, object, {}):close()
+      assert.same({ 0, 1 }, { object.at, object.closed })
+    end)
+  end)
+
   it("is one of four things", function()
     support.with_task(function(task)
       for _, bad in ipairs { 7, true, {}, function() return 7 end } do
