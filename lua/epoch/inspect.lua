@@ -64,7 +64,7 @@ local function config_of(task, home, name, m)
   if type(decoded) ~= "table" or not bytes:find("^%s*{") then
     return EMPTY, {}
   end
-  return bytes:match("^%s*(.-)%s*$"), decoded
+  return bytes, decoded
 end
 
 -- The bytes of what the manifest itself refers to: config and layers, or manifests.

@@ -154,6 +154,17 @@ describe("what is shown of an artifact", function()
     end)
   end)
 
+  it("takes no longer for blanks", function()
+    with_home(LOCAL, function(c)
+      local config = (" "):rep(500000) .. '{"a":' .. (" "):rep(500000) .. "1}" .. ("\n"):rep(500000)
+      put(c, "v1", config, media.SNAPSHOT_CONFIG)
+      local before = core.now()
+      assert.equal(1, decoded(c.epoch("inspect", "demo:v1", "--json")).config.a)
+      assert.matches("\nconfig\n  a  1\n", ok(c.epoch("inspect", "demo:v1")).out, 1, true)
+      assert.is_true(core.now() - before < 10)
+    end)
+  end)
+
   it("is an empty config where there is no object of JSON, and where it would be too long", function()
     with_home(LOCAL, function(c)
       for tag, config in pairs { text = "no JSON", list = "[1]", cut = '{"a":', twice = '{"a":1,"a":2}' } do
@@ -264,6 +275,23 @@ describe("rm", function()
     end)
   end)
 
+  it("says what a registry does not let it do", function()
+    if not remote then
+      return pending(registry.missing())
+    end
+    local strict = registry.start { delete = false }
+    local done, why = pcall(store.with_task, function(task)
+      local home = assert(homes.open(task, strict.url, { docker_config = false }))
+      store.put_artifact(home, "demo", "v1", {})
+      home:close()
+      local result = program.run({ "rm", strict.host .. "/demo:v1", "--json" }, {})
+      assert.same({ 1, "unsupported" }, { result.code, json.decode(result.out).error.kind })
+      assert.equal("v1", decoded(program.run({ "ls", strict.host .. "/demo", "--json" }, {}))[1].tag)
+    end)
+    strict:stop()
+    assert(done, why)
+  end)
+
   it("says that a registry has removed more than a tag", function()
     with_home(HOMES["docker-registry"], function(c)
       local _, digest = store.put_artifact(c.home, "demo", "v1", {})
@@ -314,6 +342,41 @@ describe("rm", function()
       assert.equal(3, program.run({ "--registry", script_server.url, "ls", "denied" }).code)
     end)
   end)
+end)
+
+describe("every Lua", function()
+  for _, vm in ipairs { "lua5.4", "luajit", "lua5.1" } do
+    it(("does the same: %s"):format(vm), function()
+      if not core.which(vm) then
+        return pending(vm .. " is not here")
+      end
+      with_home(LOCAL, function(c)
+        local _, digest = store.put_artifact(c.home, "demo", "v1", { work.noise(5000) }, SNAPSHOT)
+        work.write_file(c.dir .. "/script", ([[
+          exec 2>&1
+          epoch() { word=$1; shift; env -i PATH="$PATH" %s epoch.lua "$word" --registry %s "$@"; }
+          epoch ls; epoch tag demo:v1 v2 --json; epoch ls demo; epoch inspect demo:v2; epoch rm demo:v1 demo:v2
+          epoch ls --json; epoch inspect demo:v1; echo $?]]):format(vm, c.name))
+        local pipe = io.popen("sh " .. c.dir .. "/script")
+        local said = pipe:read("*a")
+        pipe:close()
+        local short = digest:sub(1, 19)
+        assert.equal(table.concat({
+          "NAME  TAGS", "demo  v1",
+          '{', '  "name": "demo",', '  "tag": "v2",', ('  "digest": "%s"'):format(digest), "}",
+          "TAG  KIND      SIZE  CREATED               DIGEST",
+          "v1   snapshot  4.9K  2026-11-21T05:16:47Z  " .. short,
+          "v2   snapshot  4.9K  2026-11-21T05:16:47Z  " .. short,
+          "name           demo", "tag            v2", "digest         " .. digest, "kind           snapshot",
+          "media type     " .. media.OCI_MANIFEST, "artifact type  " .. media.SNAPSHOT,
+          "size           4.9K (5002 bytes)", "created        2026-11-21T05:16:47Z", "", "annotations",
+          "  " .. media.CREATED .. "  2026-11-21T06:16:47.25+01:00", "", "layers",
+          "  -  4.9K  application/octet-stream  " .. core.digest(work.noise(5000)),
+          "[]", ("epoch: inspect demo:v1: demo:v1 is not in %s"):format(c.name), "2", "",
+        }, "\n"), said)
+      end)
+    end)
+  end
 end)
 
 describe("what is typed wrong", function()
