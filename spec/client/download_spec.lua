@@ -68,7 +68,8 @@ describe("a blob whose connection breaks", function()
         upload(repo, rest) ]],
       -- what is not the rest of it
       whole = then_comes [[ ngx.req.clear_header("Range") return blob(numbered(80000)) ]],
-      ["whole-long"] = then_comes [[ ngx.req.clear_header("Range") return blob(numbered(80000)) ]],
+      ["whole-often"] = [[ local n = count(repo) note(repo, "x") ngx.req.clear_header("Range")
+        return blob(numbered(80000), n < 9 and 10000 + n * 5000 or nil) ]],
       ["whole-changed"] = then_comes [[ ngx.req.clear_header("Range") return blob(numbered(80000) .. "x") ]],
       ["wrong-first"] = then_comes [[
         return blob(numbered(80000), nil, { ["Content-Range"] = "bytes 29999-79999/80000" }) ]],
@@ -211,14 +212,18 @@ describe("a blob whose connection breaks", function()
       work.assert_same_bytes(BYTES, get("unknown"))
     end)
 
-    it("from its beginning, when it is short", function()
+    it("from its beginning, where no parts are given", function()
       work.assert_same_bytes(BYTES, get("whole"))
       fails("size_mismatch", 4, "another length", get("whole-changed"))
-      local most = download.SKIP
-      download.SKIP = 29999
-      local bytes, err = get("whole-long")
-      download.SKIP = most
-      fails("unsupported", 1, "does not give parts of blobs", bytes, err)
+    end)
+
+    it("from its beginning a few times only", function()
+      local progress = download.PROGRESS
+      download.PROGRESS = 1
+      local bytes, err = get("whole-often")
+      download.PROGRESS = progress
+      fails("truncated", 4, "after 35000 bytes", bytes, err)
+      assert.equal(5, #script.seen(s, "whole-often"))
     end)
 
     it("while it is uploaded elsewhere", function()

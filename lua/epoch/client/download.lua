@@ -17,8 +17,6 @@ local M = {}
 M.PROGRESS = 1024 * 1024
 --- How often a blob is gone on with at most.
 M.RESUMES = 1000
---- What a registry that gives no parts of blobs may send once more.
-M.SKIP = 64 * 1024 * 1024
 
 -- The digits of a header as a number; nil for none, or for more than a size can have.
 local function number(digits)
@@ -83,10 +81,11 @@ function Download:promised(answer, range)
   return true
 end
 
--- All of the blob came, though a part of it was asked for: as good, when it is not too much.
+-- All of the blob came, though a part of it was asked for: as good, but not many times.
 function Download:all_again(answer, at)
   local length = answer:length()
-  if self.from > 0 or self.to and self.total and self.to + 1 < self.total or at > M.SKIP then
+  self.gives_no_parts = true
+  if self.from > 0 or self.to and self.total and self.to + 1 < self.total then
     return self:refuse(answer, "unsupported", "it does not give parts of blobs; asked for the rest")
   elseif length and self.total and length ~= self.total then
     return self:refuse(answer, "size_mismatch", "another length than before")
@@ -164,7 +163,7 @@ function Download:attend()
     local at, message, code = self.client.task:await(relay, "broken")
     if not at then
       break
-    elseif at - last >= M.PROGRESS then
+    elseif at - last >= M.PROGRESS and not self.gives_no_parts then
       self.tries, last = 0, at
     end
     local source, skip = self:again(at, errors.new(code, message))
