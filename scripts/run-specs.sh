@@ -1,6 +1,7 @@
 #!/bin/sh
 # usage: run-specs.sh "VM…" [FILE or DIR…]     Without files: every spec but spec/interop.
-# Runs busted once for each VM, sums up at the end, and fails when any run did.
+# Runs busted once for each VM, side by side, for most of a run is waiting; sums up at the end,
+# and fails when any run did.
 #   EPOCH_BUILD  the build directory whose core is tested (build)
 #   EPOCH_WRAP   what the VM runs under (valgrind …), EPOCH_ENV  settings for it alone
 #   BUSTED_ARGS  more for busted, such as --filter=pax
@@ -17,18 +18,13 @@ busted=$(command -v busted) || {
   exit 1
 }
 
-failed=0 summary=''
-for vm in $vms; do
-  command -v "$vm" >/dev/null || {
-    echo "$vm is not here; on Debian: apt-get install lua5.4 luajit2" >&2
-    failed=1 summary="$summary$vm: missing
-"
-    continue
-  }
-  log=$logs/specs-$vm.log status=$logs/specs-$vm.status
+# run VM FILE…: to the VM's log and to stdout; busted's status goes to a file, which a pipe
+# would hide.
+run() {
+  vm=$1 log=$logs/specs-$1.log status=$logs/specs-$1.status
+  shift
   echo "== specs under $vm ($build)"
   for try in first second; do
-    # The status goes through a file: a pipe to tee would hide it.
     # shellcheck disable=SC2086 # lists of words
     {
       env ${EPOCH_ENV:-} EPOCH_BUILD="$build" ${EPOCH_WRAP:-} "$vm" "$busted" \
@@ -39,6 +35,35 @@ for vm in $vms; do
     grep -a -q 'LeakSanitizer has encountered a fatal error' "$log" || break
     echo "== the leak checker itself crashed in the $try run"
   done
+}
+
+# The first one is shown while it runs, the others when it has ended.
+first='' others=''
+for vm in $vms; do
+  rm -f "$logs/specs-$vm.log" "$logs/specs-$vm.status"
+  if ! command -v "$vm" >/dev/null; then
+    echo "$vm is not here; on Debian: apt-get install lua5.4 luajit2" >&2
+  elif [ -z "$first" ]; then
+    first=$vm
+  else
+    run "$vm" "$@" >"$logs/specs-$vm.out" &
+    others="$others $vm"
+  fi
+done
+[ -z "$first" ] || run "$first" "$@"
+wait
+for vm in $others; do
+  cat "$logs/specs-$vm.out"
+done
+
+failed=0 summary=''
+for vm in $vms; do
+  log=$logs/specs-$vm.log status=$logs/specs-$vm.status
+  [ -f "$log" ] || {
+    failed=1 summary="$summary$vm: missing
+"
+    continue
+  }
   line=$(grep -a -E '^[0-9]+ success(es)? / ' "$log" | tail -n 1)
   case $(cat "$status"):$line in
     0:0\ successes*) [ -n "${EPOCH_MAY_SKIP:-}" ] || failed=1 line="$line (no test ran)" ;;
