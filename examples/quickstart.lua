@@ -54,7 +54,7 @@ local function same_files()
   return run("cd " .. quoted(dir .. "/vms/snapshot/localfile") .. " && set -- * && [ $# = 2 ] && diff -r \"$1\" \"$2\"")
 end
 
-local ok = make_snapshot() and show "push hello:v1"
+local ok = make_snapshot() and show "push hello:v1" and show "ls" and show "inspect hello:v1"
   and show "pull hello:v1 --name hello-again" and same_files()
 os.execute("rm -rf " .. quoted(dir))
 assert(ok, "that should have worked")
