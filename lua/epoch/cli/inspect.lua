@@ -12,30 +12,23 @@ local M = {}
 -- So many plain members of a config are shown to people.
 local MEMBERS = 40
 
-local function or_null(value)
-  if value == nil then
-    return json.null
-  end
-  return value
-end
-
 local function as_json(found)
   local layers = {}
   for i, layer in ipairs(found.layers) do
     layers[i] = json.object {
-      { "title", or_null(layer.title) }, { "mediaType", layer.media_type },
+      { "title", layer.title or json.null }, { "mediaType", layer.media_type },
       { "digest", layer.digest }, { "size", layer.size },
     }
   end
   return json.object {
     { "name", found.name },
-    { "tag", or_null(found.tag) },
+    { "tag", found.tag or json.null },
     { "digest", found.digest },
     { "mediaType", found.media_type },
-    { "artifactType", or_null(found.artifact_type) },
+    { "artifactType", found.artifact_type or json.null },
     { "kind", found.kind },
     { "size", found.size },
-    { "created", or_null(found.created) },
+    { "created", found.created or json.null },
     { "annotations", found.annotations },
     { "layers", json.array(layers) },
     { "config", json.raw(found.config) },

@@ -34,17 +34,10 @@ local function write(args, rows, as_json, as_text)
   return output.write_json(json.array(list))
 end
 
-local function or_null(value)
-  if value == nil then
-    return json.null
-  end
-  return value
-end
-
 local function tag_as_json(row)
   return json.object {
-    { "tag", row.tag }, { "digest", or_null(row.digest) }, { "kind", row.kind },
-    { "size", or_null(row.size) }, { "created", or_null(row.created) },
+    { "tag", row.tag }, { "digest", row.digest or json.null }, { "kind", row.kind },
+    { "size", row.size or json.null }, { "created", row.created or json.null },
   }
 end
 
