@@ -1,4 +1,5 @@
--- One measure each, run by bench/run.lua: does its work, prints its peak memory in KiB.
+-- One measure each, run by bench/run.lua: does its work, prints its peak memory in KiB and its
+-- CPU seconds.
 
 local began = os.clock()
 package.path = "./lua/?.lua;" .. package.path
@@ -31,6 +32,14 @@ function measures.hash(loop, _threads, ...)
   for _, flow in ipairs(flows) do
     assert(await(loop, flow, "result"))
   end
+end
+
+-- spool FILE: into a spool and out of it again
+function measures.spool(loop, path)
+  local spool = core.spool()
+  result(loop, { source = assert(core.file(path)), sink = spool:sink() })
+  result(loop, { source = assert(spool:source()) })
+  spool:close()
 end
 
 -- pack FILE TAR: one entry
@@ -71,4 +80,4 @@ else
   measures[arg[1]](loop, (table.unpack or unpack)(arg, 2))
   loop:close()
 end
-print("peak " .. peak())
+print(("peak %s\nown %.3f"):format(peak(), os.clock()))

@@ -34,7 +34,7 @@ $(BUILD)/spec/c/%: spec/c/%.c $(PLAIN)
 check-c: $(C_TESTS) ## build and run every spec/c/*_test.c
 	@for t in $(C_TESTS); do echo "== $$t"; $$t || exit 1; done
 
-bench: all ## measure against openssl and curl; fails when a ratio is missed
-	lua5.4 bench/run.lua
+bench: all ## measure against openssl and curl; fails when a ratio is missed; ARGS=areas
+	lua5.4 bench/run.lua $(ARGS)
 
 .PHONY: quickstart test check interop gchostile check-c bench
