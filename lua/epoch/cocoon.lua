@@ -124,27 +124,6 @@ local function spawn(self, task, argv, stdio)
   return p
 end
 
--- Waits until the child has ended by itself, for a while; false when it has not.
-local function own_end(task, p)
-  local timer = task.loop:timer(OWN_END)
-  local result, err = task:await({
-    either = function()
-      local result, message, code = p:wait()
-      if result ~= nil or code ~= "again" then
-        return result, message, code
-      end
-      local over
-      over, message, code = timer:wait()
-      if over then
-        return false
-      end
-      return nil, message, code
-    end,
-  }, "either")
-  timer:close()
-  return result, err
-end
-
 -- `wait` and `stop` for a child. Both can be called in any order; the first that has waited
 -- closes it. `stop(tail, ending)`: `ending` says that it is about to end anyway.
 local function keep(task, p, what, how)
@@ -170,7 +149,7 @@ local function keep(task, p, what, how)
     end
     local result, err
     if is_ending then
-      result, err = own_end(task, p)
+      result, err = task:await_for(OWN_END, p, "wait")
     end
     if not result then
       local request = { grace = how.grace, hold = how.hold, tail = not how.hold and tail or nil }

@@ -61,6 +61,35 @@ function Task:await(object, method, ...)
   return result(self.ask(self.loop, object, method, ...))
 end
 
+--- The same for so many seconds at most: false when they are over.
+---@param seconds number
+---@param object any
+---@param method string
+function Task:await_for(seconds, object, method, ...)
+  local timer = self.loop:timer(seconds)
+  local either = {}
+  function either.arm(_, loop)
+    if object.arm then
+      object:arm(loop)
+    end
+  end
+  function either.ask(_, ...)
+    local value, message, code = object[method](object, ...)
+    if value ~= nil or code ~= "again" then
+      return value, message, code
+    end
+    local over
+    over, message, code = timer:wait()
+    if over then
+      return false
+    end
+    return nil, message, code
+  end
+  local value, err = self:await(either, "ask", ...)
+  timer:close()
+  return value, err
+end
+
 --- The same for a method that takes its time: `on_progress` is told, now and then, how far it
 --- is, that is what `object:counter()` answers.
 ---@param object any one that wakes its loop itself
@@ -171,6 +200,7 @@ local function wake(branches, given_up, ...)
         branch.told = true
         resume(branch, nil, "given up, because another part failed", "cancelled")
       else
+        branch.told = branch.told or (...) == nil -- the loop was cancelled: that is being told
         resume(branch, ...)
       end
     end

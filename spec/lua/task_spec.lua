@@ -32,6 +32,17 @@ describe("a task", function()
     end)
   end)
 
+  it("waits for so long and no longer", function()
+    with_task(function(task)
+      local source, sink = core.pipe()
+      assert.is_false(task:await_for(0.01, source, "read", 10))
+      assert(sink:write("x"))
+      assert.equal("x", task:await_for(10, source, "read", 10))
+      source:close()
+      sink:close()
+    end)
+  end)
+
   it("runs branches side by side, in the order of their answers", function()
     with_task(function(task)
       local began, order, functions = core.now(), {}, {}
@@ -171,6 +182,28 @@ describe("a task", function()
       end, function() return true end)
       assert.has_error(function() task:sleep(1) end, "a mistake")
       assert(task:sleep(0.001))
+    end)
+  end)
+
+  it("tells no branch twice that it was cancelled", function()
+    with_task(function(task)
+      local cleaned = {}
+      local function work(seconds)
+        return function()
+          local ok, err = task:sleep(10)
+          local slept = task:sleep(seconds)
+          cleaned[#cleaned + 1] = slept or false
+          return ok, err
+        end
+      end
+      task:all {
+        work(0.01), work(0.03),
+        function()
+          task.loop:cancel("SIGINT")
+          return task:sleep(10)
+        end,
+      }
+      assert.same({ true, true }, cleaned)
     end)
   end)
 
