@@ -80,25 +80,27 @@ function M:get_blob(name, digest, range)
   }, digest, range)
 end
 
--- After an answer that was lost: did the registry get it all the same?
-local function is_there(self, name, digest, size)
-  local answer = self.session:once(head_call(self, name, digest, "pull,push"))
+-- After an upload that failed: only its answer may have been lost, and the registry has what was
+-- sent all the same.
+local function unless_there(self, name, sent, err, after)
+  if not retry.worth(err) then
+    return nil, err
+  end
+  local answer, why = self.session:once(head_call(self, name, sent.digest, "pull,push"))
   if not answer then
-    return false
+    return nil, why.kind == "cancelled" and why or err, after
   end
   local length = answer:length()
   answer:close()
-  return length == size
+  return length == sent.size and sent or nil, err, after
 end
 
 local function tried(self, name, digest, size, body)
   local ok, err, after = uploads.whole(self, name, digest, size, body)
-  if ok or not retry.worth(err) then
-    return ok, err
-  elseif is_there(self, name, digest, size) then
-    return true
+  if ok then
+    return ok
   end
-  return nil, err, after
+  return unless_there(self, name, { digest = digest, size = size }, err, after)
 end
 
 --- Uploads a blob, unless it is there. The registry has verified it when this answers true.
@@ -185,10 +187,10 @@ function M:put_blob_stream(name, given)
   if ok then
     result, err = self.transport:attempts(function()
       local put, why, after, sent = uploads.streamed(self, name, body)
-      if not put and sent and retry.worth(why) and is_there(self, name, sent.digest, sent.size) then
-        return sent
+      if put or not sent then
+        return put, why, after
       end
-      return put, why, after
+      return unless_there(self, name, sent, why, after)
     end, not body.again and 1 or nil)
   end
   body:close()

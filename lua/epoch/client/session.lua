@@ -19,6 +19,7 @@ local M = {}
 ---@field body table? to send: see epoch.client.body
 ---@field expect table<integer, boolean> statuses that are answers
 ---@field patience number? seconds to wait for a connection, and for the answer
+---@field late fun(answer: epoch.client.Answer)? gets the answer when the work is cancelled meanwhile
 ---@field max integer? read the answer's body, at most so long, into answer.bytes
 
 local function authorization(self, call)
@@ -41,7 +42,7 @@ local function send(self, call, permit)
     method = call.method, url = call.url or self.address.root .. call.path,
     headers = call.headers, authorization = permit or nil, body = body,
     connect_timeout = call.patience, header_timeout = call.patience,
-  }, call.body and call.body.on_progress)
+  }, call.body and call.body.on_progress, call.late)
 end
 
 local function accept(call, answer)

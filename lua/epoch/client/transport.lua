@@ -23,6 +23,9 @@ local M = {}
 -- A body up to this long is read to its end, so that the connection can be used again.
 local SMALL = 64 * 1024
 
+-- Seconds that an answer may come late.
+local LATE = 2
+
 --- The first header of that name (in lower case), or nil.
 ---@param name string
 ---@return string?
@@ -77,11 +80,17 @@ function Answer:read(max)
   return nil, err
 end
 
---- Done with it: a short body is read, so that the connection stays.
+local function always()
+  return true
+end
+
+--- Done with it: a short body is read, so that the connection stays. Nobody waits for that.
 function Answer:discard()
   local length = self:length()
   if self.method ~= "HEAD" and length and length > 0 and length <= SMALL then
-    self:read(SMALL)
+    self.task:attend(function()
+      self:read(SMALL)
+    end, always)
   else
     self:close()
   end
@@ -106,13 +115,23 @@ function Answer:close()
   self.request:close()
 end
 
+local function answer_of(self, request, handle, response)
+  return setmetatable({
+    task = self.task, request = handle, status = response.status, url = response.url,
+    headers = response.headers, method = request.method, asked = request.url,
+    secret = request.authorization and request.authorization:match("%S+$"),
+  }, Answer)
+end
+
 --- Sends one request and waits for the head of its answer, whatever its status is. A body that
---- is a source is used up; `on_progress` is told how much of it is sent.
+--- is a source is used up; `on_progress` is told how much of it is sent. `late` gets the answer
+--- that comes soon after the work was cancelled.
 ---@param request { method: string, url: string, headers: table?, authorization: string?, body: any }
 ---@param on_progress fun(bytes: integer)?
+---@param late fun(answer: epoch.client.Answer)?
 ---@return epoch.client.Answer?
 ---@return epoch.Error?
-function Transport:send(request, on_progress)
+function Transport:send(request, on_progress, late)
   local options = { user_agent = self.user_agent }
   for name, value in pairs(self.options) do
     options[name] = value
@@ -128,15 +147,17 @@ function Transport:send(request, on_progress)
     return errors.fail(code, message)
   end
   local response, err = self.task:watch(handle, "response", "sent", on_progress)
-  if not response then
-    handle:close()
-    return nil, err
+  if response then
+    return answer_of(self, request, handle, response)
+  elseif late and err.kind == "cancelled" then
+    response = self.task:await_for(LATE, handle, "response")
   end
-  return setmetatable({
-    task = self.task, request = handle, status = response.status, url = response.url,
-    headers = response.headers, method = request.method, asked = request.url,
-    secret = request.authorization and request.authorization:match("%S+$"),
-  }, Answer)
+  if response then
+    late(answer_of(self, request, handle, response))
+  else
+    handle:close()
+  end
+  return nil, err
 end
 
 --- Calls `once` until it answers something, or what failed is not worth another try. `once`

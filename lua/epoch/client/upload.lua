@@ -114,8 +114,17 @@ local function patch(self, name, place, body)
   return sent
 end
 
+-- A session that is opened while the work is cancelled is one to give up, too.
 local function begin(self, name)
-  local answer, err, after = self.session:once(M.begin_call(self, name))
+  local call = M.begin_call(self, name)
+  function call.late(late)
+    local place = late.status == 202 and M.place(self, late)
+    late:close()
+    if place then
+      M.give_up(self, name, place)
+    end
+  end
+  local answer, err, after = self.session:once(call)
   if not answer then
     return nil, err, after
   end
