@@ -25,7 +25,6 @@ local NUMBERED = [[
 M.numbered = (loadstring or load)(NUMBERED)() -- luacheck: ignore 113
 
 local COMMON = [[
-init_by_lua_block {
   local store = ngx.shared.store
   numbered = (function() ]] .. NUMBERED .. [[ end)()
   function note(key, value)
@@ -100,14 +99,13 @@ init_by_lua_block {
     return ngx.exit(most and 444 or ngx.OK)
   end
   function repeated(n) return ("x"):rep(n) end
-}
 ]]
 
 --- Starts it with `repositories`: Lua by name, which finds the path behind the name in `rest`;
 --- `more` locations by path.
 ---@param repositories table<string, string>
 ---@param more table<string, string>?
----@param options table? of server.start
+---@param options table? of server.start, and `init`: functions for the Lua above
 function M.start(repositories, more, options)
   local locations = {
     ["= /seen"] = server.lua "ngx.print(ngx.shared.store:get(ngx.var.arg_key) or '')",
@@ -120,10 +118,13 @@ function M.start(repositories, more, options)
   for path, code in pairs(more or {}) do
     locations[path] = code
   end
-  local opts = { http = COMMON, locations = locations }
-  for key, value in pairs(options or {}) do
+  options = options or {}
+  local opts = { locations = locations }
+  for key, value in pairs(options) do
     opts[key] = value
   end
+  opts.init = nil
+  opts.http = ("init_by_lua_block {%s%s}\n%s"):format(COMMON, options.init or "", options.http or "")
   return server.start(opts)
 end
 
