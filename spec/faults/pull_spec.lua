@@ -6,6 +6,31 @@ local function env(steps)
   return steps:find("307", 1, true) and { EPOCH_REGISTRY_TOKEN = "canary" } or nil
 end
 
+-- Of a blob, and the exit code then.
+local FAULTS = {
+  flip = 4, shorter = 4, longer = 4, cut = 0, reset = 0, slow = 0, ["hang up"] = 0,
+  ["404"] = 2, ["403"] = 3, ["500"] = 0, ["307"] = 0, ["401"] = 0,
+  ["cut,500,401"] = 0, ["reset,307"] = 0, ["cut,whole"] = 0, ["cut,404"] = 2, ["reset,flip"] = 4,
+}
+
+-- What a signal may come in the middle of, for each of these blobs.
+local function interrupted(blobs, more)
+  local cases = {}
+  for signal, code in pairs { INT = 130, TERM = 143 } do
+    local function case(name, on, steps, fake, seen)
+      cases[#cases + 1] = { name = ("SIG%s %s"):format(signal, name), signal = signal, code = code,
+                            says = "interrupted$", on = on, steps = steps, env = fake, seen = seen }
+    end
+    for i, digest in ipairs(blobs) do
+      case("before blob " .. i, "GET " .. digest, "hold")
+      case("in blob " .. i, "GET " .. digest, "hold half")
+      case("between the parts of blob " .. i, "GET " .. digest, "cut,hold")
+    end
+    more(case)
+  end
+  return cases
+end
+
 describe("a pull", function()
   local f
 
@@ -20,11 +45,7 @@ describe("a pull", function()
   it("with each blob in turn not as it should be", function()
     local cases = {}
     for i, digest in ipairs(f.blobs) do
-      for steps, code in pairs {
-        flip = 4, shorter = 4, longer = 4, cut = 0, reset = 0, slow = 0, ["hang up"] = 0,
-        ["404"] = 2, ["403"] = 3, ["500"] = 0, ["307"] = 0, ["401"] = 0,
-        ["cut,500,401"] = 0, ["reset,307"] = 0, ["cut,whole"] = 0, ["cut,404"] = 2, ["reset,flip"] = 4,
-      } do
+      for steps, code in pairs(FAULTS) do
         cases[#cases + 1] = {
           name = ("blob %d: %s"):format(i, steps), on = "GET " .. digest, steps = steps, code = code, env = env(steps),
         }
@@ -60,24 +81,40 @@ describe("a pull", function()
   end)
 
   it("that is interrupted", function()
+    assert.same({}, f:pull(interrupted(f.blobs, function(case)
+      case("before the manifest", "GET manifest", "hold")
+      case("in the manifest", "GET manifest", "hold half")
+      case("while cocoon starts", nil, nil, { COCOON_FAKE_SLEEP = "1" }, "started")
+      case("while cocoon does nothing", nil, nil, { COCOON_FAKE_HANG = "start" }, "started")
+      case("while cocoon reads", nil, nil, { COCOON_FAKE_RATE = "100000" }, "entry memory-ranges")
+    end)))
+  end)
+
+  it("of an image with each part in turn not as it should be", function()
     local cases = {}
-    for signal, code in pairs { INT = 130, TERM = 143 } do
-      local function case(name, more)
-        more.name, more.signal, more.code = ("SIG%s %s"):format(signal, name), signal, code
-        more.says = "interrupted$"
-        cases[#cases + 1] = more
+    for i, digest in ipairs(f.parts) do
+      for steps, code in pairs(FAULTS) do
+        cases[#cases + 1] = {
+          name = ("part %d: %s"):format(i, steps), on = "GET " .. digest, steps = steps, code = code, env = env(steps),
+        }
       end
-      case("before the manifest", { on = "GET manifest", steps = "hold" })
-      case("in the manifest", { on = "GET manifest", steps = "hold half" })
-      for i, digest in ipairs(f.blobs) do
-        case("before blob " .. i, { on = "GET " .. digest, steps = "hold" })
-        case("in blob " .. i, { on = "GET " .. digest, steps = "hold half" })
-        case("between the parts of blob " .. i, { on = "GET " .. digest, steps = "cut,hold" })
-      end
-      case("while cocoon starts", { seen = "started", env = { COCOON_FAKE_SLEEP = "1" } })
-      case("while cocoon reads", { seen = "entry memory-ranges", env = { COCOON_FAKE_RATE = "100000" } })
-      case("while cocoon does nothing", { seen = "started", env = { COCOON_FAKE_HANG = "start" } })
     end
-    assert.same({}, f:pull(cases))
+    assert.same({}, f:pull_image(cases))
+  end)
+
+  it("of an image whose cocoon is gone", function()
+    assert.same({}, f:pull_image {
+      { name = "before the first byte", code = 1, env = { COCOON_FAKE_DIE = "0" } },
+      { name = "in the middle", code = 1, env = { COCOON_FAKE_DIE = "200000:3" } },
+      { name = "after the last byte", code = 1, env = { COCOON_FAKE_DIE = "400004" } },
+      { name = "after everything", code = 1, env = { COCOON_FAKE_EXIT = "7" }, says = "exit code 7" },
+    })
+  end)
+
+  it("of an image that is interrupted", function()
+    assert.same({}, f:pull_image(interrupted(f.parts, function(case)
+      case("while cocoon starts", nil, nil, { COCOON_FAKE_SLEEP = "1" }, "started")
+      case("while cocoon reads", nil, nil, { COCOON_FAKE_RATE = "200000" }, "started")
+    end)))
   end)
 end)

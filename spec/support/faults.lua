@@ -6,9 +6,12 @@
 -- Many runs are on their way at once, each with a repository, a name and a log of its own.
 -- What is wrong is collected and not raised: one failure does not hide the others.
 
+local artifacts = require "spec.support.artifacts"
+local client = require "epoch.client"
 local core = require "epoch.core"
 local json = require "epoch.json"
 local lfs = require "lfs"
+local media = require "epoch.media"
 local registries = require "spec.support.faulty_registry"
 local standin = require "spec.support.standin"
 local tar = require "spec.support.tar"
@@ -187,6 +190,24 @@ function PULL.check(self, id, _, case, wrong)
   end
 end
 
+local IMAGE = { name = "image", repositories = "copies/", root = PULL.root }
+
+function IMAGE.words(repo, id)
+  return { "pull", repo .. ":image", "--name", id }
+end
+
+function IMAGE.check(self, id, _, case, wrong)
+  local root = IMAGE.root(self, id)
+  local record = standin.images(root)[id]
+  if (record ~= nil) ~= (case.code == 0) then
+    wrong(record and "the image is there" or "the image is not there")
+  elseif record and record.content_sum ~= core.digest(self.disk) then
+    wrong("the image is another one")
+  elseif not record and next(standin.images(root)) then
+    wrong("another image is there")
+  end
+end
+
 local PUSH = { name = "push", repositories = "fresh/" }
 
 function PUSH.root(self)
@@ -246,6 +267,13 @@ function Faults:pull(cases)
   return each(self, cases, PULL)
 end
 
+--- Pulls the cloud image of vms/demo once for each case.
+---@param cases spec.Fault[]
+---@return string[] problems
+function Faults:pull_image(cases)
+  return each(self, cases, IMAGE)
+end
+
 --- Pushes the snapshot vm once for each case.
 ---@param cases spec.Fault[]
 ---@return string[] problems
@@ -283,6 +311,21 @@ function Faults:spooled()
   return found
 end
 
+-- A disk in two parts, put into vms/demo under a tag of its own.
+local function prepare_image(self)
+  local home = assert(client.new(self.task, { url = self.registry.url, docker_config = false, proxy = "" }))
+  local store = artifacts.store(self.task)
+  self.disk = "QFI\251" .. work.noise(400000)
+  local bytes, layers = artifacts.image(store, "vms/demo:image", {
+    { "disk.1", self.disk:sub(1, 300000) }, { "disk.2", self.disk:sub(300001) },
+  })
+  for digest, blob in pairs(store.blobs) do
+    assert(home:put_blob("vms/demo", digest, #blob, core.bytes(blob)))
+  end
+  assert(home:put_manifest("vms/demo", "image", bytes, media.OCI_MANIFEST))
+  self.parts = { layers[1].digest, layers[2].digest }
+end
+
 local function prepare(self)
   local loop = self.task.loop
   assert(core.mkdir(self.root .. "/spool"))
@@ -298,10 +341,11 @@ local function prepare(self)
   for i, layer in ipairs(m.layers) do
     self.blobs[i + 1] = layer.digest
   end
+  prepare_image(self)
 end
 
 --- Starts all of it: `blobs` are the digests of vms/demo, the first one that of its config;
---- `export` is what the stand-in exports.
+--- `export` is what the stand-in exports; `parts` are the digests of the image's.
 function M.start()
   local root = os.tmpname()
   os.remove(root)
