@@ -23,43 +23,54 @@ local function text_or(value, otherwise)
   return type(value) == "string" and value or otherwise
 end
 
---- What can be believed of a catalog: { NAME = { tags = { TAG = KEY }, updated = TIME } };
---- nil and the error when it is none.
+---@class epoch.Catalog
+---@field repositories table<string, epoch.Repository> by name
+---@field updated_at string
+
+---@class epoch.Repository
+---@field tags table<string, string> the key of each tag's manifest; older ones may have its digest
+---@field updated_at string
+
+local function repository(entry)
+  entry = table_or_empty(entry)
+  local tags = {}
+  for tag, key in pairs(table_or_empty(entry.tags)) do
+    if reference.check_tag(tag) and type(key) == "string" then
+      tags[tag] = key
+    end
+  end
+  return { tags = tags, updated_at = text_or(entry.updatedAt, M.time(0)) }
+end
+
+--- What can be believed of a catalog; nil and the error when it is none.
 ---@param bytes string
----@return table<string, { tags: table<string, string>, updated: string }>?
+---@return epoch.Catalog?
 ---@return epoch.Error?
 function M.parse(bytes)
   local value, err = json.decode(bytes, M.MAX)
   if err then
     return nil, err
   end
+  value = table_or_empty(value)
   local repositories = {}
-  for name, entry in pairs(table_or_empty(table_or_empty(value).repositories)) do
+  for name, entry in pairs(table_or_empty(value.repositories)) do
     if reference.check_name(name) then
-      entry = table_or_empty(entry)
-      local tags = {}
-      for tag, key in pairs(table_or_empty(entry.tags)) do
-        if reference.check_tag(tag) and type(key) == "string" then
-          tags[tag] = key
-        end
-      end
-      repositories[name] = { tags = tags, updated = text_or(entry.updatedAt, M.time(0)) }
+      repositories[name] = repository(entry)
     end
   end
-  return repositories
+  return { repositories = repositories, updated_at = text_or(value.updatedAt, M.time(0)) }
 end
 
 --- The file for it.
----@param repositories table<string, { tags: table<string, string>, updated: string }>
----@param updated string
+---@param catalog epoch.Catalog
 ---@return string?
 ---@return epoch.Error?
-function M.encode(repositories, updated)
+function M.encode(catalog)
   local all = {}
-  for name, entry in pairs(repositories) do
-    all[name] = { tags = entry.tags, updatedAt = entry.updated }
+  for name, entry in pairs(catalog.repositories) do
+    all[name] = { tags = entry.tags, updatedAt = entry.updated_at }
   end
-  return json.encode({ repositories = all, updatedAt = updated }, 2)
+  return json.encode({ repositories = all, updatedAt = catalog.updated_at }, 2)
 end
 
 return M

@@ -38,7 +38,7 @@ local function check(dir, home)
     end
   end
   local bytes = work.read_file(dir .. "/catalog.json")
-  return not bytes or assert(catalog.parse(bytes))
+  return not bytes or assert(catalog.parse(bytes)).repositories
 end
 
 -- Prepares, fails `act(home)` at its n-th change, for every n, and does it again.

@@ -51,7 +51,7 @@ function M.stored(self, name)
   return tags, any
 end
 
---- Everything, as epoch.catalog has it.
+--- All repositories, as epoch.catalog has them.
 ---@param self { store: table }
 function M.all(self)
   local found, err = objectstore.list_all(self.store, "manifests/")
@@ -66,7 +66,7 @@ function M.all(self)
       repositories[name] = entry
       entry.tags[tag] = one.key
       youngest[name] = math.max(youngest[name] or 0, one.modified)
-      entry.updated = catalog.time(youngest[name])
+      entry.updated_at = catalog.time(youngest[name])
     end
   end
   return repositories
@@ -81,11 +81,12 @@ local function update_catalog(self, change)
     if not bytes and info.kind ~= "not_found" then
       return nil, info
     end
+    local known = bytes and catalog.parse(bytes)
     local repositories, text, etag, slept
-    repositories, err = change(bytes and catalog.parse(bytes))
+    repositories, err = change(known and known.repositories)
     text = repositories
     if repositories then
-      text, err = catalog.encode(repositories, catalog.time(os.time()))
+      text, err = catalog.encode { repositories = repositories, updated_at = catalog.time(os.time()) }
     end
     if not text then
       return nil, err
@@ -121,7 +122,7 @@ function M.refresh(self, name)
     if not tags then
       return nil, err
     end
-    repositories[name] = next(tags) and { tags = tags, updated = catalog.time(os.time()) } or nil
+    repositories[name] = next(tags) and { tags = tags, updated_at = catalog.time(os.time()) } or nil
     return repositories
   end)
 end
@@ -145,7 +146,8 @@ function M.names(self)
   if not bytes and info.kind ~= "not_found" then
     return nil, info
   end
-  local known = bytes and catalog.parse(bytes) or {}
+  local listed = bytes and catalog.parse(bytes)
+  local known = listed and listed.repositories or {}
   local stored, err = M.all(self)
   if not stored then
     return nil, err
