@@ -282,6 +282,7 @@ build = {
     ["epoch.listeners"] = "lua/epoch/listeners.lua",
     ["epoch.locate"] = "lua/epoch/locate.lua",
     ["epoch.manifest"] = "lua/epoch/manifest.lua",
+    ["epoch.manifest.v1"] = "lua/epoch/manifest/v1.lua",
     ["epoch.media"] = "lua/epoch/media.lua",
     ["epoch.mirrors"] = "lua/epoch/mirrors.lua",
     ["epoch.nearest"] = "lua/epoch/nearest.lua",

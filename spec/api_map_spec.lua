@@ -4,6 +4,7 @@
 local artifacts = require "spec.support.artifacts"
 local epoch = require "epoch"
 local go_doc = require "spec.support.go_doc"
+local golden = require "spec.support.golden"
 local lua_path = require "spec.support.lua_path"
 local source = require "spec.support.source"
 local work = require "spec.support.work"
@@ -35,6 +36,16 @@ local PACKAGES = {
     Downloader Downloader.GetManifest Downloader.GetBlob
     PullOptions PullOptions.Name PullOptions.Tag PullOptions.LocalName
     Puller Puller.Downloader Puller.Cocoon Puller.Pull ]] },
+  { seed = "003", package = "manifest", count = 35, names = [[
+    MediaTypeDiskQcow2 MediaTypeDiskRaw MediaTypeMemory MediaTypeCidata MediaTypeConfig
+    MediaTypeState MediaTypeGeneric MediaTypeForFile
+    Catalog Catalog.Repositories Catalog.UpdatedAt
+    Layer Layer.Digest Layer.Size Layer.Filename Layer.MediaType
+    Manifest Manifest.SchemaVersion Manifest.Name Manifest.Tag Manifest.SnapshotID
+    Manifest.Image Manifest.ImageBlobIDs Manifest.CPU Manifest.Memory Manifest.Storage
+    Manifest.NICs Manifest.Layers Manifest.BaseImages Manifest.TotalSize Manifest.CreatedAt
+    Manifest.PushedAt
+    Repository Repository.Tags Repository.UpdatedAt ]] },
 }
 
 local function sorted(names, prefix)
@@ -92,7 +103,10 @@ local function inhabited(task, home, sink, dir)
   return lua_path.world({
     task = task, home = home, downloader = downloader, blobs = images, name = "demo",
     value = program.binary, raw = m.bytes, m = m, descriptor = m.config, digest = m.config.digest,
+    media_type = m.media_type, catalog = { repositories = {}, updated_at = "" },
     raw_image = raw_image, image = assert(epoch.manifest.parse(raw_image)),
+    raw_v1 = golden.read("gen1/manifest.json"),
+    raw_catalog = '{"repositories":{"demo":{"tags":{"v1":"manifests/demo/v1.json"}}}}',
   }, {
     ["epoch.snapshot.stream"] = stream, ["epoch.cloudimg.stream"] = stream,
     ["epoch.snapshot.pusher"] = pusher, ["epoch.snapshot.pusher{}:push"] = demo,
@@ -191,7 +205,8 @@ describe("the API map", function()
         ["epoch.snapshot.pusher{ uploader:get_blob(name, digest) }"] = "with nil arguments",
         ["epoch.snapshot.pusher{ uploader:blob_exists(digest) }"] = "with 2 arguments",
         ["epoch.snapshot.cocoon_binary_env{}"] = "is no function",
-        ["epoch.snapshot.pusher[1]"] = "what is %[1%]",
+        ["epoch.snapshot.pusher<1>"] = "what is <1>",
+        ["epoch.media.KINDS[9]"] = "KINDS%[9%] is not there",
       } do
         local ok, message = pcall(world.resolve, world, path)
         assert.is_false(ok, path)
@@ -203,7 +218,7 @@ describe("the API map", function()
   -- The last name of a path: what a test has to speak of.
   local function last_name(path)
     return path:match(":([%w_]+)%b() }$") or path:match("{ ([%w_]+) }%)?$")
-      or path:gsub("%b()$", ""):gsub("%b{}$", ""):match("[%w_]+$")
+      or path:gsub("%[%d+%]$", ""):gsub("%b()$", ""):gsub("%b{}$", ""):match("[%w_]+$")
   end
 
   it("names a test of each", function()

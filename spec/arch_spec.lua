@@ -9,7 +9,7 @@ local RANK = {
   [0] = { "core", "await", "task", "errors", "nearest", "options", "version", "text", "utf8",
           "whole", "queue", "body", "run.*" },
   -- formats, without a connection: what is read and written
-  [1] = { "json", "json_encode", "json_slices", "host", "reference", "media", "manifest",
+  [1] = { "json", "json_encode", "json_slices", "host", "reference", "media", "manifest", "manifest.*",
           "descriptor", "annotations", "challenge",
           "digest", "sparse", "catalog", "index", "url", "config", "config.*" },
   -- protocols, and the cocoon program

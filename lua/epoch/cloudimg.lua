@@ -9,7 +9,6 @@ local cocoon = require "epoch.cocoon"
 local errors = require "epoch.errors"
 local listeners = require "epoch.listeners"
 local manifest = require "epoch.manifest"
-local media = require "epoch.media"
 local options = require "epoch.options"
 local ports = require "epoch.ports"
 local text = require "epoch.text"
@@ -28,7 +27,7 @@ function M.disk_layers(m, what)
   end
   local layers, seen = {}, {}
   for i, layer in ipairs(m.layers) do
-    if media.is_disk(layer.media_type) then
+    if manifest.is_disk(m, layer) then
       layers[#layers + 1] = { layer = layer, title = layer.title or "", at = i }
     end
   end

@@ -82,6 +82,11 @@ local function time(text)
   return seconds and clock.format(seconds) or nil
 end
 
+-- When it was made, as the manifest says.
+local function made(m)
+  return time(m.annotations[media.CREATED]) or time(m.created_at)
+end
+
 -- When it was made, as its config says: a snapshot's, or a container image's.
 local function created_of(config)
   return time(config.createdAt) or time(config.created)
@@ -133,7 +138,7 @@ function M.artifact(task, home, name, reference)
     name = name, tag = not reference:find(":", 1, true) and reference or nil,
     digest = found.digest, media_type = found.media_type, artifact_type = m.artifact_type,
     kind = manifest.classify(m), size = size_of(m),
-    created = time(m.annotations[media.CREATED]) or created_of(decoded),
+    created = made(m) or created_of(decoded),
     annotations = m.annotations, layers = m.layers, manifests = m.manifests,
     config = config, bytes = found.bytes,
   }
@@ -181,7 +186,7 @@ function M.tags(task, home, name, given)
     local entry = { tag = tag, kind = "unknown", digest = found and found.digest, err = err }
     if m then
       entry.kind, entry.size = manifest.classify(m), size_of(m)
-      entry.created = time(m.annotations[media.CREATED])
+      entry.created = made(m)
     end
     if m and not entry.created then
       local config, decoded = config_of(task, home, name, m)

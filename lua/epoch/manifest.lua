@@ -1,4 +1,4 @@
---- Manifests: read with the suspicion they deserve, told apart, and written.
+--- Manifests of both generations: read with the suspicion they deserve, told apart, and written.
 --
 --     local m = assert(manifest.parse(bytes, content_type))
 --     m.bytes                     --> what was received: this is what is stored, and hashed
@@ -10,8 +10,10 @@ local errors = require "epoch.errors"
 local json = require "epoch.json"
 local media = require "epoch.media"
 local text = require "epoch.text"
+local v1 = require "epoch.manifest.v1"
 
 ---@class epoch.Manifest
+---@field generation 1|2 what the first has besides: epoch.manifest.v1
 ---@field bytes string as received
 ---@field digest string sha256 of the bytes
 ---@field media_type? string
@@ -26,6 +28,9 @@ local M = {}
 
 --- The largest manifest that is read or written.
 M.MAX = 4 * 1024 * 1024
+
+--- What is particular to generation 1.
+M.v1 = v1
 
 local CLASSES = {
   [media.SNAPSHOT] = "snapshot",
@@ -73,6 +78,7 @@ local function check_type(object, said, content_type)
 end
 
 local function read_parts(object, m)
+  m.generation = 2
   local err
   m.artifact_type, err = descriptors.text(object, "artifactType", "manifest")
   if m.artifact_type == false then
@@ -99,6 +105,8 @@ local function read_parts(object, m)
   m.annotations, err = descriptors.annotations(object, "manifest")
   return m.annotations and m, err
 end
+
+local READ = { v1.read, read_parts } -- by schemaVersion
 
 --- Reads a manifest. `content_type` is what it came as, where that is known.
 ---@param bytes string
@@ -130,13 +138,14 @@ function M.parse(bytes, content_type)
   elseif present(object.fsLayers) then
     return errors.fail("unsupported", "manifest: a docker image of schema 1, which nothing makes any "
       .. "more; push the image again with a newer docker")
-  elseif object.schemaVersion ~= 2 then
-    return errors.fail("unsupported", ("manifest: schemaVersion is %s, only 2 is read; a "
-      .. "manifest of generation 1 has to be migrated first"):format(
-      type(object.schemaVersion) == "number" and ("%.14g"):format(object.schemaVersion)
-        or "missing"))
   end
-  return read_parts(object, {
+  local read = READ[object.schemaVersion]
+  if not read then
+    return errors.fail("unsupported", ("manifest: schemaVersion is %s, only 1 and 2 are read; a "
+      .. "newer epoch may know it"):format(type(object.schemaVersion) == "number"
+      and ("%.14g"):format(object.schemaVersion) or "missing"))
+  end
+  return read(object, {
     bytes = bytes, digest = core.digest(bytes), media_type = kind ~= true and kind or nil,
   })
 end
@@ -145,7 +154,9 @@ end
 ---@param m epoch.Manifest
 ---@return epoch.kind
 function M.classify(m)
-  if CLASSES[m.artifact_type] then
+  if m.generation == 1 then
+    return v1.classify(m)
+  elseif CLASSES[m.artifact_type] then
     return CLASSES[m.artifact_type]
   elseif m.config and CONTAINER[m.config.media_type] then
     return "container-image"
@@ -153,6 +164,24 @@ function M.classify(m)
     return "image-index"
   end
   return "unknown"
+end
+
+--- Is a layer of a cloud image its disk, or a part of it?
+---@param m epoch.Manifest
+---@param layer epoch.Descriptor
+---@return boolean
+function M.is_disk(m, layer)
+  if m.generation == 1 then
+    return v1.is_disk(layer.title)
+  end
+  return media.is_disk(layer.media_type)
+end
+
+--- The error for a manifest of generation 1, where only the other will do.
+---@param what string its NAME:TAG
+---@return epoch.Error
+function M.too_old(what)
+  return errors.new("unsupported", ("manifest %s is of generation 1; migrate it first"):format(what))
 end
 
 --- What an entry of an index is for: "linux/amd64".
@@ -240,13 +269,15 @@ function M.build(parts)
   return bytes
 end
 
---- Bytes of config and layers together.
+--- Bytes of all blobs together: config, layers, base images.
 ---@param m epoch.Manifest
 ---@return integer
 function M.total_size(m)
   local total = m.config and m.config.size or 0
-  for _, layer in ipairs(m.layers) do
-    total = total + layer.size
+  for _, list in ipairs { m.layers, m.base_images } do
+    for _, blob in ipairs(list) do
+      total = total + blob.size
+    end
   end
   return total
 end

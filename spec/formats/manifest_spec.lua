@@ -98,7 +98,7 @@ describe("a manifest", function()
     for _, s in ipairs { "", "null", "[]", "7", "false", '"x"', "{", text() .. "x", "[" .. text() .. "]" } do
       refused("invalid", "manifest: ", s)
     end
-    refused("unsupported", "schemaVersion is 1", text { schemaVersion = 1 })
+    refused("unsupported", "schemaVersion is 3", text { schemaVersion = 3 })
     refused("unsupported", "docker image of schema 1", text { schemaVersion = 1, fsLayers = {} })
     refused("unsupported", "schemaVersion is missing", '{"schemaVersion":"2"}')
     refused("too_large", "4194304", text() .. (" "):rep(manifest.MAX))

@@ -4,6 +4,7 @@
 --     epoch.snapshot.stream(task, raw, downloader, {})  a function of so many arguments
 --     epoch.snapshot.pusher{}:push{ tag }               an option that a call knows
 --     epoch.snapshot.pusher{}:push{}.tag                a member of what a call answers
+--     epoch.manifest.v1.parse(raw).layers[1].title      … of the first of a list
 --     epoch.snapshot.pusher{ uploader:blob_exists(name, digest) }
 --                                                       what is asked of a port
 --
@@ -143,6 +144,7 @@ function World:resolve(path)
   while at < #path do
     local bracket = path:match("^%b{}", at + 1) or path:match("^%b()", at + 1)
     local mark, name = path:match("^([.:])([%a_][%w_]*)", at + 1)
+    local index = path:match("^%[(%d+)%]", at + 1)
     if bracket then
       local c = call(owner, value, bracket, path:sub(1, at))
       at, owner = at + #bracket, nil
@@ -150,10 +152,10 @@ function World:resolve(path)
         return self:check_call(c)
       end
       value = self:made(c, bracket)
-    elseif mark then
+    elseif mark or index then
       owner = mark == ":" and value or nil
-      value = value[name]
-      at = at + 1 + #name
+      value = value[name or tonumber(index)]
+      at = at + (name and 1 + #name or 2 + #index)
       if value == nil then
         fail("%s is not there", path:sub(1, at))
       end

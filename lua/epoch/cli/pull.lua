@@ -2,7 +2,6 @@
 local cloudimg = require "epoch.cloudimg"
 local jobs = require "epoch.cli.job"
 local manifest = require "epoch.manifest"
-local media = require "epoch.media"
 local ports = require "epoch.ports"
 local results = require "epoch.cli.result"
 local snapshot = require "epoch.snapshot"
@@ -17,7 +16,7 @@ local function fetched(m, kind)
   for i, layer in ipairs(m.layers) do
     layers[i] = {
       title = layer.title, media_type = layer.media_type, digest = layer.digest, size = layer.size,
-      transferred = kind == "snapshot" or media.is_disk(layer.media_type),
+      transferred = kind == "snapshot" or manifest.is_disk(m, layer),
     }
   end
   return layers

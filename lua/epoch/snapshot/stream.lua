@@ -143,6 +143,8 @@ function M.plan(task, m, downloader, given)
   local what = ports.asked(given)
   if manifest.classify(m) ~= "snapshot" then
     return nil, manifest.wrong_kind(m, what, "snapshot")
+  elseif m.generation == 1 then
+    return nil, manifest.too_old(what)
   elseif not m.config then
     return errors.fail("invalid", ("manifest %s: a snapshot without a config"):format(what))
   end
