@@ -21,22 +21,7 @@ local tasks = require "epoch.task"
 
 local M = {}
 
---- Runs `use(task)` with the task given, or with one for this alone.
-function M.with_task(task, use)
-  if task then
-    return use(task)
-  end
-  local own, err = tasks.new()
-  if not own then
-    return nil, err
-  end
-  local ok, value, why = pcall(use, own)
-  own:close()
-  if not ok then
-    error(value, 0)
-  end
-  return value, why
-end
+M.with_task = tasks.with
 
 --- Are these what they have to be? Asked before anything is started; nil ones are fine.
 function M.check_names(name, tag, digest, local_name)

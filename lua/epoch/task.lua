@@ -45,6 +45,25 @@ function M.new(options)
   return self
 end
 
+--- Runs `use(task)` with the task given, or with one for this alone.
+---@param task epoch.task?
+---@param use fun(task: epoch.task): any, any
+function M.with(task, use)
+  if task then
+    return use(task)
+  end
+  local own, err = M.new()
+  if not own then
+    return nil, err
+  end
+  local ok, value, why = pcall(use, own)
+  own:close()
+  if not ok then
+    error(value, 0)
+  end
+  return value, why
+end
+
 -- nil, message, code as nil, error.
 local function result(first, ...)
   if first == nil then
