@@ -46,6 +46,15 @@ local PACKAGES = {
     Manifest.NICs Manifest.Layers Manifest.BaseImages Manifest.TotalSize Manifest.CreatedAt
     Manifest.PushedAt
     Repository Repository.Tags Repository.UpdatedAt ]] },
+  { seed = "004", package = "cocoon", count = 27, names = [[
+    DefaultRootDir HumanSize SnapshotExists
+    Paths Paths.RootDir Paths.CloudimgBlobDir Paths.ReadSnapshotDB Paths.ResolveSnapshotID
+    Paths.SnapshotDBFile Paths.SnapshotDataDir Paths.WriteSnapshotDB
+    SnapshotDB SnapshotDB.Snapshots SnapshotDB.Names
+    SnapshotRecord SnapshotRecord.ID SnapshotRecord.Name SnapshotRecord.Description
+    SnapshotRecord.Image SnapshotRecord.ImageBlobIDs SnapshotRecord.CPU SnapshotRecord.Memory
+    SnapshotRecord.Storage SnapshotRecord.NICs SnapshotRecord.CreatedAt SnapshotRecord.Pending
+    SnapshotRecord.DataDir ]] },
 }
 
 local function sorted(names, prefix)
@@ -83,6 +92,21 @@ local function options(task, runner, name, port)
   return { [name] = lua_path.watched(port), cocoon = lua_path.watched(runner), task = task }
 end
 
+-- A root of cocoon's files with one snapshot, of which everything is known.
+local function cocoon_root(task, dir)
+  local given = { root_dir = dir .. "/cocoon", task = task }
+  local here = epoch.cocoon.paths.new(given)
+  assert(here:update_snapshot_db(function(db)
+    db.names.demo = "ID"
+    db.snapshots.ID = {
+      id = "ID", name = "demo", description = "d", image = "i", image_blob_ids = { x = true }, cpu = 1,
+      memory = 1, storage = 1, nics = 1, created_at = "T", pending = true, data_dir = "/d",
+    }
+    return true
+  end))
+  return given, assert(here:read_snapshot_db())
+end
+
 -- A world in which a snapshot has been pushed into `home` and pulled, and an image pulled.
 local function inhabited(task, home, sink, dir)
   work.write_file(dir .. "/export", artifacts.export { { "a", "1" } })
@@ -98,6 +122,7 @@ local function inhabited(task, home, sink, dir)
   assert(epoch.snapshot.puller(puller):pull(demo))
   assert(epoch.cloudimg.puller(image_puller):pull(demo))
 
+  local root, db = cocoon_root(task, dir .. "/root")
   local m = assert(epoch.manifest.parse(pushed.manifest_bytes))
   local stream = { name = "demo", writer = sink }
   return lua_path.world({
@@ -105,6 +130,7 @@ local function inhabited(task, home, sink, dir)
     value = program.binary, raw = m.bytes, m = m, descriptor = m.config, digest = m.config.digest,
     media_type = m.media_type, catalog = { repositories = {}, updated_at = "" },
     raw_image = raw_image, image = assert(epoch.manifest.parse(raw_image)),
+    db = db, id = "ID", size = 1, getenv = os.getenv, exists = type, change = type,
     raw_v1 = golden.read("gen1/manifest.json"),
     raw_catalog = '{"repositories":{"demo":{"tags":{"v1":"manifests/demo/v1.json"}}}}',
   }, {
@@ -113,6 +139,7 @@ local function inhabited(task, home, sink, dir)
     ["epoch.snapshot.puller"] = puller, ["epoch.snapshot.puller{}:pull"] = demo,
     ["epoch.cloudimg.puller"] = image_puller, ["epoch.cloudimg.puller{}:pull"] = demo,
     ["epoch.snapshot.exec_cocoon"] = program, ["epoch.snapshot.exec_cocoon{}:import"] = demo,
+    ["epoch.cocoon.paths.new"] = root,
   })
 end
 

@@ -1,4 +1,4 @@
---- The cocoon program: the only way to the virtual machines of this host.
+--- The cocoon program: the way to the virtual machines of this host.
 --
 --     local cocoon = assert(cocoon.exec_cocoon {})       -- $EPOCH_COCOON_BINARY, or PATH
 --     local source, wait, stop = cocoon:export(task, "vm1")
@@ -10,10 +10,14 @@
 local core = require "epoch.core"
 local errors = require "epoch.errors"
 local options = require "epoch.options"
+local paths = require "epoch.cocoon.paths"
 local reference = require "epoch.reference"
 local text = require "epoch.text"
 
 local M = {}
+
+--- Its files, for what the program itself does not offer.
+M.paths = paths
 
 --- The environment variable that names the program.
 M.cocoon_binary_env = "EPOCH_COCOON_BINARY"

@@ -230,7 +230,7 @@ local function write_record(record, as_read)
   for _, member in ipairs(as_read and as_read.members or {}) do
     local name = member[1]
     written[name] = true
-    if not KIND[name] or is_same(checked[name], as_read.values[name]) then
+    if is_same(checked[name], as_read.values[name]) then -- so is what nobody here knows
       members[#members + 1] = member
     elseif ALWAYS[name] or not is_empty(checked[name]) then
       members[#members + 1] = { name, encode_value(checked[name] or "") }
