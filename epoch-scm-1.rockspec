@@ -299,6 +299,7 @@ build = {
     ["epoch.queue"] = "lua/epoch/queue.lua",
     ["epoch.reference"] = "lua/epoch/reference.lua",
     ["epoch.registry"] = "lua/epoch/registry.lua",
+    ["epoch.registry.files"] = "lua/epoch/registry/files.lua",
     ["epoch.registry.tags"] = "lua/epoch/registry/tags.lua",
     ["epoch.snapshot.clock"] = "lua/epoch/snapshot/clock.lua",
     ["epoch.snapshot.config"] = "lua/epoch/snapshot/config.lua",

@@ -11,14 +11,16 @@
 local core = require "epoch.core"
 local blobs = require "epoch.objectstore.blobs"
 local errors = require "epoch.errors"
+local files = require "epoch.registry.files"
 local manifests = require "epoch.objectstore.manifests"
 local reference = require "epoch.reference"
 local tags_of = require "epoch.registry.tags"
 
 local Registry = {
   __name = "epoch.registry",
-  blob_size = blobs.blob_size, get_blob = blobs.get_blob,
-  put_blob = blobs.put_blob, mount_blob = blobs.mount_blob,
+  blob_size = blobs.blob_size, blob_exists = blobs.blob_exists, get_blob = blobs.get_blob,
+  put_blob = blobs.put_blob, mount_blob = blobs.mount_blob, delete_blob = blobs.delete_blob,
+  push_blob = files.push_blob, pull_blob = files.pull_blob,
 }
 Registry.__index = Registry
 
@@ -46,6 +48,13 @@ local function key_of(name, given)
     return tags_of.key(name, given), kind
   end
   return tags_of.directory_of(name) .. "_digests/" .. given:gsub(":", "-") .. ".json", kind
+end
+
+--- What the catalog says. It follows the keys: tags and repositories ask those, too.
+---@return epoch.Catalog?
+---@return epoch.Error?
+function Registry:get_catalog()
+  return tags_of.catalog(self)
 end
 
 --- Makes the catalog anew from the keys.

@@ -82,20 +82,37 @@ function M:put_blob(name, digest, size, body, on_progress)
   return etag and true, err
 end
 
---- All names share the blobs: mounted is what is there.
-function M:mount_blob(name, digest, from)
-  local ok, err = reference.check_name(from)
-  if not ok then
-    return nil, err
-  end
-  local size
-  size, err = self:blob_size(name, digest)
+--- Is it there, of whatever size?
+---@return boolean?
+---@return epoch.Error?
+function M:blob_exists(name, digest)
+  local size, err = self:blob_size(name, digest)
   if size then
     return true
   elseif err.kind == "not_found" then
     return false
   end
   return nil, err
+end
+
+--- All names share the blobs: mounted is what is there.
+function M:mount_blob(name, digest, from)
+  local ok, err = reference.check_name(from)
+  if not ok then
+    return nil, err
+  end
+  return M.blob_exists(self, name, digest)
+end
+
+--- Removes a blob, whoever needs it, under every name; one that is not there is fine.
+---@return true?
+---@return epoch.Error?
+function M:delete_blob(name, digest)
+  local key, err = key_for(name, digest)
+  if not key then
+    return nil, err
+  end
+  return self.store:delete(key)
 end
 
 return M

@@ -72,6 +72,22 @@ function M.all(self)
   return repositories
 end
 
+--- The catalog as it stands, which may be behind the keys; made of them where there is none.
+---@param self { store: table }
+---@return epoch.Catalog?
+---@return epoch.Error?
+function M.catalog(self)
+  local bytes, info = self.store:read(M.CATALOG, catalog.MAX)
+  if bytes then
+    local read, err = catalog.parse(bytes)
+    return read, err and errors.wrap(err, ("read %s/%s"):format(self.store:describe(), M.CATALOG))
+  elseif info.kind ~= "not_found" then
+    return nil, info
+  end
+  local repositories, err = M.all(self)
+  return repositories and { repositories = repositories, updated_at = catalog.time(os.time()) }, err
+end
+
 -- Changes the catalog, as often as it takes to do so between others' changes. `change` gets
 -- what there is (nil: nothing that can be read) and answers what shall be, or nil, err.
 local function update_catalog(self, change)
