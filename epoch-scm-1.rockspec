@@ -302,6 +302,7 @@ build = {
     ["epoch.registry.files"] = "lua/epoch/registry/files.lua",
     ["epoch.registry.tags"] = "lua/epoch/registry/tags.lua",
     ["epoch.s3.sigv4"] = "lua/epoch/s3/sigv4.lua",
+    ["epoch.s3.xml"] = "lua/epoch/s3/xml.lua",
     ["epoch.snapshot.clock"] = "lua/epoch/snapshot/clock.lua",
     ["epoch.snapshot.config"] = "lua/epoch/snapshot/config.lua",
     ["epoch.snapshot.envelope"] = "lua/epoch/snapshot/envelope.lua",

@@ -1,0 +1,202 @@
+--- The XML that S3 speaks, read strictly: elements, text, the five named entities and numeric
+-- ones. No document types, no entities of their own, no processing instructions, no CDATA:
+-- nothing that makes a small answer large or refers to elsewhere.
+local errors = require "epoch.errors"
+
+local M = {}
+
+M.MAX = 4 * 1024 * 1024 -- a list of 1000 keys of the longest kind is less than half of it
+local MAX_DEPTH = 16
+local MAX_ELEMENTS = 100000
+
+---@class epoch.s3.Element
+---@field name string without the prefix of its namespace
+---@field text string what it says, where it has no elements in it
+---@field [integer] epoch.s3.Element
+
+local NAMED = { amp = "&", lt = "<", gt = ">", quot = '"', apos = "'" }
+
+local function invalid(at, what)
+  return errors.fail("invalid", ("the XML of the answer is broken at byte %d: %s"):format(at, what))
+end
+
+-- The UTF-8 of a character by its number, or nil.
+local function utf8_of(n)
+  if n < 0x80 then
+    return string.char(n)
+  end
+  local tail, first = {}, 0x40
+  repeat
+    table.insert(tail, 1, string.char(0x80 + n % 0x40))
+    n, first = math.floor(n / 0x40), first / 2
+  until n < first
+  return string.char(0x100 - 2 * first + n) .. table.concat(tail)
+end
+
+local function entity(name)
+  if NAMED[name] then
+    return NAMED[name]
+  end
+  local decimal, hexadecimal = name:match("^#(%d+)$"), name:match("^#x(%x+)$")
+  local digits = decimal or hexadecimal or ""
+  local n = #digits <= 7 and tonumber(digits, decimal and 10 or 16)
+  return n and n <= 0x10ffff and utf8_of(n) or nil
+end
+
+-- Text with its entities resolved, or nil.
+local function resolved(raw)
+  if not raw:find("&", 1, true) then
+    return raw
+  end
+  local unknown = false
+  local text = raw:gsub("&([^;&]*)(;?)", function(name, stop)
+    local value = stop == ";" and entity(name)
+    unknown = unknown or not value
+    return value
+  end)
+  return not unknown and text or nil
+end
+
+-- Passes over attributes, which S3 uses for namespaces only: where the tag goes on, or nil.
+local function after_attributes(s, at)
+  while true do
+    local _, stop = s:find('^%s+[%a_:][%w_:.-]*%s*=%s*"[^<"]*"', at)
+    if not stop then
+      _, stop = s:find("^%s+[%a_:][%w_:.-]*%s*=%s*'[^<']*'", at)
+    end
+    if not stop then
+      return s:match("^%s*()", at)
+    end
+    at = stop + 1
+  end
+end
+
+local function local_name(name)
+  return name:match("[^:]*$")
+end
+
+-- Puts text into the innermost element. Beside elements only space is allowed.
+local function add_text(state, raw, at)
+  local element = state.open[#state.open]
+  if not raw:find("%S") and (not element or element[1] or raw == "") then
+    return true
+  end
+  local text = resolved(raw)
+  if not element then
+    return invalid(at, "text outside of the element")
+  elseif not text then
+    return invalid(at, "an entity that is none of XML's own")
+  end
+  element.text = element.text .. text
+  return true
+end
+
+local function open_tag(state, name, at)
+  local element = { name = local_name(name), raw = name, text = "" }
+  local parent = state.open[#state.open]
+  state.count = state.count + 1
+  if state.count > MAX_ELEMENTS then
+    return invalid(at, ("more than %d elements"):format(MAX_ELEMENTS))
+  elseif #state.open >= MAX_DEPTH then
+    return invalid(at, ("elements more than %d deep"):format(MAX_DEPTH))
+  elseif not parent and state.root then
+    return invalid(at, "a second element after the first")
+  elseif parent and parent.text:find("%S") then
+    return invalid(at, "an element in the middle of text")
+  end
+  if parent then
+    parent[#parent + 1], parent.text = element, ""
+  else
+    state.root = element
+  end
+  state.open[#state.open + 1] = element
+  return element
+end
+
+local function close_tag(state, name, at)
+  local element = table.remove(state.open)
+  if not element or element.raw ~= name then
+    return invalid(at, ("</%s> closes nothing"):format(name))
+  end
+  element.raw = nil
+  return true
+end
+
+-- One tag at `at`: the position after it, or nil and the error.
+local function tag(state, s, at)
+  local name, after = s:match("^</([%a_][%w_:.-]*)%s*>()", at)
+  if name then
+    local ok, err = close_tag(state, name, at)
+    return ok and after, err
+  end
+  name, after = s:match("^<([%a_][%w_:.-]*)()", at)
+  if not name then
+    return invalid(at, "neither the beginning nor the end of an element")
+  end
+  after = after_attributes(s, after)
+  local slash, stop = s:match("^(/?)>()", after)
+  if not slash then
+    return invalid(after, ("<%s has no end"):format(name))
+  end
+  local ok, err = open_tag(state, name, at)
+  if ok and slash == "/" then
+    ok, err = close_tag(state, name, at)
+  end
+  return ok and stop, err
+end
+
+--- Reads a document: its element. Space may come before it; S3 sends that to keep a
+--- connection open.
+---@param s string
+---@return epoch.s3.Element?
+---@return epoch.Error?
+function M.parse(s)
+  if #s > M.MAX then
+    return errors.fail("too_large", ("an XML answer of %d bytes, at most %d are read"):format(#s, M.MAX))
+  end
+  local at = s:match("^\239\187\191()") or 1
+  at = s:match("^%s*<%?xml%s[^<>]-%?>()", at) or at
+  local state = { open = {}, count = 0, root = nil }
+  while true do
+    local start = s:find("<", at, true)
+    local ok, err = add_text(state, s:sub(at, (start or #s + 1) - 1), at)
+    if not ok then
+      return nil, err
+    elseif not start then
+      break
+    end
+    at, err = tag(state, s, start)
+    if not at then
+      return nil, err
+    end
+  end
+  if state.open[1] then
+    return invalid(#s + 1, ("<%s> is not closed"):format(state.open[#state.open].name))
+  elseif not state.root then
+    return invalid(#s + 1, "there is no element")
+  end
+  return state.root
+end
+
+--- The text of the first element of this name in another one, or nil.
+---@param element epoch.s3.Element
+---@param name string
+---@return string?
+function M.text(element, name)
+  for _, child in ipairs(element) do
+    if child.name == name then
+      return child.text
+    end
+  end
+end
+
+local ESCAPED = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["\r"] = "&#13;" }
+
+--- Text fit to stand in an element.
+---@param text string
+---@return string
+function M.escape(text)
+  return (text:gsub('[&<>"\r]', ESCAPED))
+end
+
+return M
