@@ -200,6 +200,7 @@ build = {
     },
     ["epoch.await"] = "lua/epoch/await.lua",
     ["epoch.body"] = "lua/epoch/body.lua",
+    ["epoch.calendar"] = "lua/epoch/calendar.lua",
     ["epoch.catalog"] = "lua/epoch/catalog.lua",
     ["epoch.challenge"] = "lua/epoch/challenge.lua",
     ["epoch.cli.ask"] = "lua/epoch/cli/ask.lua",

@@ -3,6 +3,7 @@
 -- Tried again is what may be a matter of luck: connections that fail or break, 408, 429, 500,
 -- 502, 503 and 504. Never what stays as it is: certificates, other answers from 400 on, 501
 -- and 505.
+local calendar = require "epoch.calendar"
 local errors = require "epoch.errors"
 
 local M = {}
@@ -27,29 +28,6 @@ function M.worth(err)
   return errors.retryable(err.kind)
 end
 
-local MONTHS = { Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9,
-  Oct = 10, Nov = 11, Dec = 12 }
-
--- Days since 1970-01-01 of a date of the Gregorian calendar.
-local function days(year, month, day)
-  if month <= 2 then
-    year, month = year - 1, month + 12
-  end
-  return 365 * year + math.floor(year / 4) - math.floor(year / 100) + math.floor(year / 400)
-    + math.floor((153 * (month - 3) + 2) / 5) + day - 719469
-end
-
--- "Sun, 06 Nov 1994 08:49:37 GMT" as seconds since 1970.
-local function http_date(value)
-  local day, month, year, h, m, s =
-    value:match("^%a%a%a, (%d%d) (%a%a%a) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT$")
-  if not day or not MONTHS[month] then
-    return nil
-  end
-  return days(tonumber(year), MONTHS[month], tonumber(day)) * 86400
-    + tonumber(h) * 3600 + tonumber(m) * 60 + tonumber(s)
-end
-
 --- The seconds a Retry-After asks for, or nil for what is none.
 ---@param value string?
 ---@param now number? seconds since 1970; the system's clock when not given
@@ -60,7 +38,7 @@ function M.after(value, now)
   elseif value:find("^%d+$") then
     return tonumber(value:sub(1, 15))
   end
-  local at = http_date(value)
+  local at = calendar.http(value)
   return at and math.max(0, at - (now or os.time()))
 end
 
