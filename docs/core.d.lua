@@ -102,6 +102,13 @@ function source:total() end
 ---@return epoch.source? self
 function source:rewind() end
 
+--- A part of it, wherever it is being read, as a source of its own; "unsupported" for what comes
+--- in its own order, such as pipes and answers.
+---@param offset integer
+---@param length integer
+---@return epoch.source?
+function source:slice(offset, length) end
+
 --- Wakes the loop when reading again makes sense: what epoch.await does for you.
 ---@param loop epoch.loop
 function source:arm(loop) end

@@ -25,6 +25,52 @@ describe("a source of bytes", function()
   end)
 end)
 
+describe("a slice of a source", function()
+  it("is a source of its own", function()
+    work.in_directory(function(dir)
+      work.write_file(dir .. "/f", "..0123456789..")
+      local small, big = core.spool {}, core.spool { memory = 1, dir = dir }
+      assert.equal(12, small:sink():write("..0123456789") and big:sink():write("..0123456789"))
+      for _, whole in ipairs {
+        core.bytes("0123456789"), core.file(dir .. "/f", { offset = 2, length = 10 }),
+        small:source(2), big:source(2),
+      } do
+        assert.equal("01234", whole:read(5))
+        local part = assert(whole:slice(3, 4))
+        assert.equal(4, part:total())
+        assert.equal("56789", whole:read(9))
+        local of_it = assert(part:slice(1, 2))
+        whole:close()
+        assert.equal("3456", part:read(9))
+        assert.is_false(part:read(9))
+        assert.equal("345", part:rewind():read(3))
+        part:close()
+        assert.equal("45", of_it:read(9))
+        assert.error_matches(function() whole:slice(0, 1) end, "closed")
+        of_it:close()
+      end
+      assert.is_false(core.bytes("ab"):slice(2, 0):read(1))
+      small:close()
+      big:close()
+    end)
+  end)
+
+  it("is refused where there is no such part, or no order but the source's", function()
+    for _, range in ipairs { { 3, 0 }, { 2, 1 }, { 0, 3 }, { 2 ^ 53, 2 ^ 53 } } do
+      local part, message, code = core.bytes("ab"):slice(range[1], range[2])
+      assert.is_nil(part)
+      assert.equal("invalid", code)
+      assert.matches("no such range", message)
+    end
+    assert.error_matches(function() core.bytes("ab"):slice(-1, 1) end, "bad argument")
+    assert.error_matches(function() core.bytes("ab"):slice(0) end, "bad argument")
+    local from, into = core.pipe()
+    assert.equal("unsupported", select(3, from:slice(0, 1)))
+    from:close()
+    into:close()
+  end)
+end)
+
 describe("a source of a file", function()
   it("gives a range of it", function()
     work.in_directory(function(dir)

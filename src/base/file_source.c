@@ -54,6 +54,25 @@ static int64_t range_total(const struct ep_source *s)
   return r->end - r->first;
 }
 
+static struct ep_source *range_slice(const struct ep_source *s, int64_t offset, int64_t n,
+                                     struct ep_err *err)
+{
+  const struct range_source *r = (const struct range_source *)s;
+  struct ep_source *part;
+  int fd = r->owner ? r->fd : fcntl(r->fd, F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) {
+    (void)ep_fail_errno(err, errno, "opening %s once more", r->name);
+    return NULL;
+  }
+  part = ep_source_range(s->obj.host, fd, r->owner, r->name, r->first + offset, n);
+  if (!part) {
+    (void)ep_fail_memory(err);
+    if (!r->owner)
+      (void)close(fd);
+  }
+  return part;
+}
+
 static void range_close(struct ep_source *s)
 {
   struct range_source *r = (struct range_source *)s;
@@ -70,6 +89,7 @@ static const struct ep_source_type range_type = {
     .read = range_read,
     .rewind = range_rewind,
     .total = range_total,
+    .slice = range_slice,
     .close = range_close,
 };
 
@@ -83,7 +103,7 @@ struct ep_source *ep_source_range(struct ep_host *host, int fd, void *owner,
   r->owner = owner ? ep_retain(owner) : NULL;
   r->first = r->at = offset;
   r->end = offset + n;
-  strncpy(r->name, name, sizeof r->name - 1);
+  memcpy(r->name, name, strnlen(name, sizeof r->name - 1));
   return &r->base;
 }
 

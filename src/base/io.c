@@ -154,6 +154,21 @@ enum ep_status ep_source_rewind(struct ep_source *s, struct ep_err *err)
   return st;
 }
 
+struct ep_source *ep_source_slice(const struct ep_source *s, int64_t offset, int64_t n,
+                                  struct ep_err *err)
+{
+  int64_t total = s->state == EP_IO_CLOSED ? -1 : ep_source_total(s);
+  if (s->state == EP_IO_CLOSED)
+    (void)unusable(s->state, s->type->name, err);
+  else if (!s->type->slice)
+    (void)ep_fail(err, "unsupported", "a part of a %s cannot be had", s->type->name);
+  else if (offset > total || n > total - offset)
+    (void)ep_fail(err, "invalid", "the %s has no such range", s->type->name);
+  else
+    return s->type->slice(s, offset, n, err);
+  return NULL;
+}
+
 void ep_source_arm(struct ep_source *s, struct ep_loop *loop, struct ep_task *task)
 {
   if (s->type->arm && s->state != EP_IO_CLOSED)

@@ -68,6 +68,10 @@ struct ep_source_type {
   enum ep_status (*rewind)(struct ep_source *s, struct ep_err *err);
   /* Optional. Bytes from the first to the last, or -1 when not known. */
   int64_t (*total)(const struct ep_source *s);
+  /* Optional, with a total: `n` bytes from `offset` of it on, a range that is there, as a
+  ** source of its own. NULL with `err` set. */
+  struct ep_source *(*slice)(const struct ep_source *s, int64_t offset, int64_t n,
+                             struct ep_err *err);
   /* Releases what the source holds. */
   void (*close)(struct ep_source *s);
 };
@@ -124,6 +128,10 @@ static inline int64_t ep_source_total(const struct ep_source *s)
 }
 /* Fails with code "unsupported" where the type cannot rewind. */
 enum ep_status ep_source_rewind(struct ep_source *s, struct ep_err *err) EP_MUST;
+/* A part of what a source has, wherever it is being read; it stays good when that is closed.
+** Fails with "unsupported" where the type has no order but its own. */
+struct ep_source *ep_source_slice(const struct ep_source *s, int64_t offset, int64_t n,
+                                  struct ep_err *err) EP_MUST;
 void ep_source_arm(struct ep_source *s, struct ep_loop *loop, struct ep_task *task);
 void ep_sink_arm(struct ep_sink *s, struct ep_loop *loop, struct ep_task *task);
 

@@ -35,6 +35,16 @@ static int64_t bytes_total(const struct ep_source *s)
   return (int64_t)((const struct bytes_source *)s)->n;
 }
 
+static struct ep_source *bytes_slice(const struct ep_source *s, int64_t offset, int64_t n,
+                                     struct ep_err *err)
+{
+  const struct bytes_source *b = (const struct bytes_source *)s;
+  struct ep_source *part = ep_source_bytes(s->obj.host, b->data + offset, (size_t)n);
+  if (!part)
+    (void)ep_fail_memory(err);
+  return part;
+}
+
 static void bytes_close(struct ep_source *s)
 {
   (void)s;
@@ -45,6 +55,7 @@ static const struct ep_source_type bytes_type = {
     .read = bytes_read,
     .rewind = bytes_rewind,
     .total = bytes_total,
+    .slice = bytes_slice,
     .close = bytes_close,
 };
 

@@ -213,6 +213,13 @@ static int64_t memory_total(const struct ep_source *s)
   return (int64_t)(m->end - m->first);
 }
 
+static struct ep_source *memory_slice(const struct ep_source *s, int64_t offset,
+                                      int64_t n, struct ep_err *err)
+{
+  const struct memory_source *m = (const struct memory_source *)s;
+  return ep_spool_source(m->spool, (int64_t)m->first + offset, n, err);
+}
+
 static void memory_close(struct ep_source *s)
 {
   struct memory_source *m = (struct memory_source *)s;
@@ -225,6 +232,7 @@ static const struct ep_source_type memory_type = {
     .read = memory_read,
     .rewind = memory_rewind,
     .total = memory_total,
+    .slice = memory_slice,
     .close = memory_close,
 };
 

@@ -221,6 +221,17 @@ static int source_rewind(lua_State *L)
   return 1;
 }
 
+/* source:slice(offset, length): a part, as a source of its own */
+static int source_slice(lua_State *L)
+{
+  struct ep_source *s = lep_checksource(L, 1);
+  int64_t offset = lep_checksize(L, 2);
+  int64_t length = lep_checksize(L, 3);
+  struct lep_handle *h = lep_new(L, LEP_SOURCE);
+  struct ep_err err;
+  return lep_givesource(L, h, ep_source_slice(s, offset, length, &err), &err);
+}
+
 /* ---- sinks ---- */
 
 /* sink:write(string) -> how many bytes it took | nil, message, code */
@@ -287,8 +298,8 @@ static int sink_digest(lua_State *L)
 }
 
 static const luaL_Reg source_methods[] = {
-    {"read", source_read},     {"arm", source_arm}, {"total", source_total},
-    {"rewind", source_rewind}, {NULL, NULL},
+    {"read", source_read},     {"arm", source_arm},     {"total", source_total},
+    {"rewind", source_rewind}, {"slice", source_slice}, {NULL, NULL},
 };
 
 static const luaL_Reg sink_methods[] = {
