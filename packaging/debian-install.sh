@@ -82,9 +82,9 @@ $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-rec
 }
 
 # On a machine with systemd they would start at the next boot.
-for unit in nginx docker-registry; do
-  case " $missing " in *" $unit "*)
-    [ ! -d /run/systemd/system ] || $sudo systemctl disable --now --quiet $unit ;;
+for pair in nginx:nginx docker-registry:docker-registry ceph-mon:ceph-crash; do
+  case " $missing " in *" ${pair%:*} "*)
+    [ ! -d /run/systemd/system ] || $sudo systemctl disable --now --quiet "${pair#*:}" ;;
   esac
 done
 say "Installed:$missing"

@@ -47,6 +47,7 @@ osd_objectstore = memstore
 memstore_device_bytes = 4294967296
 [client.rgw]
 rgw_frontends = beast endpoint=127.0.0.1:$gateway tcp_nodelay=1
+rgw_dns_name = localhost
 rados_osd_op_timeout = 30
 rados_mon_op_timeout = 30
 END

@@ -183,6 +183,17 @@ local function describe_bodies(with_store)
     end)
   end)
 
+  busted.it("tells how much of a body has come", function()
+    with_store(function(store)
+      local bytes, told = ("p"):rep(3 * 1024 * 1024), 0
+      assert(store:put("k", #bytes, bytes, { on_progress = function(n)
+        assert.is_true(n >= told and n <= #bytes)
+        told = n
+      end }))
+      assert.equal(#bytes, told)
+    end)
+  end)
+
   busted.it("has only what has size and digest as promised", function()
     with_store(function(store)
       kind("size_mismatch", store:put("k", 4, "abc"))

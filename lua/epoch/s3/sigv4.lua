@@ -8,7 +8,15 @@ local core = require "epoch.core"
 local M = {}
 
 M.UNSIGNED = "UNSIGNED-PAYLOAD"
-M.EMPTY = core.digest(""):match("%x+$")
+
+--- The sha256 of a body, as it is signed.
+---@param bytes string
+---@return string hex
+function M.hash(bytes)
+  return (core.digest(bytes):match("%x+$"))
+end
+
+M.EMPTY = M.hash("")
 
 --- Seconds for which a presigned URL may be good at most: a week.
 M.LONGEST = 7 * 24 * 3600
@@ -27,7 +35,7 @@ local ALGORITHM = "AWS4-HMAC-SHA256"
 ---@field host string as the Host header has it
 ---@field path string coded: see M.path
 ---@field query string[][]? names and values, not coded
----@field headers table<string, string>? others to sign, by names in lower case
+---@field headers table<string, string>? others to sign
 ---@field payload string the sha256 of the body in hex, or UNSIGNED
 
 local function code(c)
@@ -105,7 +113,7 @@ local function signature(credentials, date, scope, canonical)
   for part in scope:gmatch("[^/]+") do
     key = core.hmac(key, part)
   end
-  return hex(core.hmac(key, table.concat({ ALGORITHM, date, scope, core.digest(canonical):match("%x+$") }, "\n")))
+  return hex(core.hmac(key, table.concat({ ALGORITHM, date, scope, M.hash(canonical) }, "\n")))
 end
 
 local function date_of(now)
@@ -125,7 +133,7 @@ function M.sign(request, credentials, now)
     headers["x-amz-content-sha256"] = request.payload
   end
   for name, value in pairs(request.headers or {}) do
-    headers[name] = value
+    headers[name:lower()] = value
   end
   headers.host = request.host
   local scope = scope_of(credentials, date:sub(1, 8))
