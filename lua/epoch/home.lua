@@ -4,13 +4,15 @@
 --
 -- `home.schemes` maps the word before the first ":" to a function (task, HOME, options) that
 -- answers a home or nil, err; others add theirs. What has no word there is the address of a
--- registry: HOST[:PORT][/PATH]. `options` are those of epoch.client for a registry. DIR is
--- taken as it stands, without escapes.
+-- registry: HOST[:PORT][/PATH]. `options` are those of epoch.client for a registry, those of
+-- epoch.objectstore.s3 for a bucket. DIR is taken as it stands, without escapes.
 local directory = require "epoch.objectstore.directory"
 local errors = require "epoch.errors"
 local hosts = require "epoch.host"
 local layout = require "epoch.layout"
+local objectstore = require "epoch.objectstore"
 local registry = require "epoch.registry"
+local schema = require "epoch.config.schema"
 local text = require "epoch.text"
 
 local M = {}
@@ -28,20 +30,49 @@ local function check_path(home, path)
   return path
 end
 
--- Loaded when it is needed: a directory needs no HTTP.
-local CLIENT = "epoch.client"
+-- Loaded when they are needed: a directory needs no HTTP.
+local CLIENT, S3, BUCKETS = "epoch.client", "epoch.objectstore.s3", "epoch.s3.endpoint"
+
+local function with(options, more)
+  local given = {}
+  for _, from in ipairs { options or {}, more } do
+    for name, value in pairs(from) do
+      given[name] = value
+    end
+  end
+  return given
+end
 
 local function remote(task, home, options)
-  local given = { url = home }
-  for name, value in pairs(options or {}) do
-    given[name] = value
+  return require(CLIENT).new(task, with(options, { url = home }))
+end
+
+-- A bucket, or what lies there under the prefix in the home, else under that of the options.
+local function in_bucket(task, home, options)
+  local bucket, prefix = home:match("^s3://([^/]*)/?(.-)/?$")
+  if not bucket then
+    return bad(home, "it must look like s3://BUCKET[/PREFIX]")
   end
-  return require(CLIENT).new(task, given)
+  local ok, why = require(BUCKETS).check_bucket(bucket)
+  if not ok then
+    return bad(home, why)
+  end
+  local good, err = objectstore.check_prefix(prefix)
+  if not good then
+    return bad(home, err.message)
+  end
+  if prefix == "" then
+    prefix = options and options.prefix or schema.DEFAULTS.s3.prefix
+  end
+  local store
+  store, err = require(S3).open(task, with(options, { bucket = bucket, prefix = prefix }))
+  return store and registry.new(task, store), err
 end
 
 M.schemes = {
   http = remote,
   https = remote,
+  s3 = in_bucket,
 
   file = function(task, home)
     local path = home:match("^file://(/.*)$")
@@ -61,7 +92,7 @@ M.schemes = {
 --- Opens a home. What is found wrong with its name only is kind "usage".
 ---@param task epoch.task
 ---@param home string
----@param options table? of epoch.client, for a registry
+---@param options table? of epoch.client or epoch.objectstore.s3
 ---@return table? home
 ---@return epoch.Error?
 function M.open(task, home, options)
@@ -73,7 +104,7 @@ function M.open(task, home, options)
     open = remote
   end
   if not open then
-    return bad(home, "it is none of file:///DIR, oci:DIR or the address of a registry, "
+    return bad(home, "it is none of file:///DIR, s3://BUCKET[/PREFIX], oci:DIR or the address of a registry, "
       .. "[http[s]://]HOST[:PORT][/PATH]")
   end
   return open(task, home, options)

@@ -62,8 +62,25 @@ function M.home_of(ref, settings)
   return home, err or true
 end
 
--- What epoch.client takes of what is configured, and the mirrors of the host.
-local function client_options(name, settings)
+-- What epoch.objectstore.s3 takes of what is configured; the home itself names the bucket.
+local function s3_options(settings)
+  local given = { spool_dir = settings.values.spool_dir }
+  for key, value in pairs(settings.values.s3) do
+    given[key] = value
+  end
+  given.bucket, given.env_file = nil, nil
+  local host = settings:host(given.endpoint and settings.host_of(given.endpoint) or "")
+  for _, key in ipairs { "ca_cert", "client_cert", "client_key", "proxy" } do
+    given[key] = host[key]
+  end
+  return given
+end
+
+-- What a home takes of what is configured, and the mirrors of its host.
+local function home_options(name, settings)
+  if name:find("^s3:") then
+    return s3_options(settings), {}
+  end
   local host = settings.host_of(name)
   if not host then
     return nil, {}
@@ -79,7 +96,7 @@ end
 local function behind_mirrors(task, home, names, settings)
   local opened = {}
   for i, name in ipairs(names) do
-    local options = client_options(name, settings)
+    local options = home_options(name, settings)
     local mirror, err = nil, errors.new("config", text.quote(name) .. " is not the address of a registry")
     if options then
       options.retries = 0 -- there is the registry to turn to
@@ -113,7 +130,7 @@ function M.open_home(task, name, settings, to_read)
       return nil, err
     end
   end
-  local options, others = client_options(name, settings)
+  local options, others = home_options(name, settings)
   local home
   home, err = homes.open(task, name, options)
   if home and to_read and others[1] then

@@ -20,7 +20,9 @@ describe("a home", function()
   it("is refused when it is none", function()
     support.with_task(function(task)
       for _, name in ipairs { "", "file:", "file://", "file://host/dir", "file:dir", "oci:", "oci:a\nb", "file:///a\0",
-                              "gopher://x", "a b", "host:x/y", "../x", "a//b://c" } do
+                              "gopher://x", "a b", "host:x/y", "../x", "a//b://c", "s3:", "s3:b", "s3://", "s3:///x",
+                              "s3://ab", "s3://user@bucket", "s3://bucket//x", "s3://bucket/../x", "s3://bucket/a b",
+                              "S3://bucket" } do
         local home, err = homes.open(task, name)
         assert.is_nil(home)
         assert.equal("usage", err.kind)
@@ -48,6 +50,29 @@ describe("a home", function()
       end)
       package.loaded["epoch.client"] = loaded
       assert(ok, err)
+    end)
+  end)
+
+  it("in a bucket is below its own prefix, else below the one that is set", function()
+    support.with_task(function(task)
+      local options = { access_key = "a", secret_key = "s" }
+      for name, wanted in pairs {
+        ["s3://bucket"] = "s3://bucket/epoch", ["s3://bucket/"] = "s3://bucket/epoch",
+        ["s3://bucket/vms"] = "s3://bucket/vms", ["s3://bucket/a/b/"] = "s3://bucket/a/b",
+      } do
+        assert.equal(wanted, assert(homes.open(task, name, options)):describe())
+      end
+      options.prefix = "mine/"
+      assert.equal("s3://bucket/mine", assert(homes.open(task, "s3://bucket", options)):describe())
+      assert.equal("s3://bucket/vms", assert(homes.open(task, "s3://bucket/vms", options)):describe())
+      options.prefix = ""
+      assert.equal("s3://bucket", assert(homes.open(task, "s3://bucket", options)):describe())
+      for _, name in ipairs { "access_key", "secret_key" } do
+        local _, err = homes.open(task, "s3://bucket", { [name] = "x" })
+        assert.equal("config", err.kind)
+        assert.matches("^s3%.%w+_key is not set, nor EPOCH_S3_%w+_KEY$", err.message)
+      end
+      assert.error_matches(function() homes.open(task, "s3://bucket", { acces_key = "x" }) end, "access_key")
     end)
   end)
 

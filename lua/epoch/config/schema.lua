@@ -30,10 +30,12 @@ local S3 = {
   bucket = { type = "string", min = 1 },
   endpoint = { type = "string", min = 1 },
   env_file = { type = "string", min = 1 },
+  path_style = { type = "boolean" },
   prefix = { type = "string" },
   region = { type = "string", min = 1 },
   secret_key = { type = "string", min = 1 },
   secure = { type = "boolean" },
+  session_token = { type = "string", min = 1 },
 }
 
 --- For epoch.options.
@@ -75,15 +77,17 @@ M.ENVIRONMENT = {
   EPOCH_S3_BUCKET = { "s3", "bucket" },
   EPOCH_S3_ENDPOINT = { "s3", "endpoint" },
   EPOCH_S3_ENV_FILE = { "s3", "env_file" },
+  EPOCH_S3_PATH_STYLE = { "s3", "path_style", boolean = true },
   EPOCH_S3_PREFIX = { "s3", "prefix" },
   EPOCH_S3_REGION = { "s3", "region" },
   EPOCH_S3_SECRET_KEY = { "s3", "secret_key" },
   EPOCH_S3_SECURE = { "s3", "secure", boolean = true },
+  EPOCH_S3_SESSION_TOKEN = { "s3", "session_token" },
   EPOCH_SERVER = { "registry" },
   EPOCH_UPLOAD_DIR = { "upload_dir" },
 }
 
 --- Their last names, wherever they stand.
-M.SECRET = { token = true, access_key = true, secret_key = true }
+M.SECRET = { token = true, access_key = true, secret_key = true, session_token = true }
 
 return M

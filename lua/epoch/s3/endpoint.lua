@@ -24,10 +24,13 @@ local function bad(name, value, why)
   return errors.fail("config", ("%s = %s: %s"):format(name, text.quote(value), why))
 end
 
--- A name as every store takes it; the stricter ones refuse more of them.
-local function check_bucket(bucket)
+--- Is it the name of a bucket, for the most lenient of stores? true, or nil and what is wrong.
+---@param bucket string
+---@return true?
+---@return string?
+function M.check_bucket(bucket)
   if #bucket < 3 or #bucket > 255 or not bucket:find("^%w[%w._-]*%w$") or bucket:find("..", 1, true) then
-    return bad("s3.bucket", bucket, "a bucket's name has 3 to 255 letters, digits, \".\", \"-\" and \"_\"")
+    return nil, "a bucket's name has 3 to 255 letters, digits, \".\", \"-\" and \"_\""
   end
   return true
 end
@@ -66,17 +69,16 @@ end
 ---@return epoch.s3.Endpoint?
 ---@return epoch.Error?
 function M.new(options)
-  local ok, err = check_bucket(options.bucket)
+  local ok, why = M.check_bucket(options.bucket)
   if not ok then
-    return nil, err
+    return bad("s3.bucket", options.bucket, why)
   end
   local given = options.endpoint or ("s3.%s.amazonaws.com"):format(options.region)
   local scheme, name = scheme_of(given, options.secure)
   if not scheme then
     return nil, name
   end
-  local host
-  host, err = host_of(scheme, given, name)
+  local host, err = host_of(scheme, given, name)
   if not host then
     return nil, err
   end
