@@ -182,12 +182,13 @@ function Download:attend()
 end
 
 --- Asks for a blob, or a range of it: a source, and how many bytes it has, where that is said.
----@param client table
+---@param client { task: epoch.task, session: table, transport: table, address: { url: string } }
 ---@param call epoch.client.Call what asks for all of it, but for `expect`
 ---@param digest string for messages
 ---@param range { offset: integer, last: integer? }?
 ---@return userdata?
 ---@return integer|epoch.Error|nil
+---@return epoch.client.Answer? first for its headers
 function M.open(client, call, digest, range)
   local self = setmetatable({ client = client, call = call, digest = digest, tries = 0, resumes = 0 }, Download)
   call.expect = { [200] = true }
@@ -208,7 +209,7 @@ function M.open(client, call, digest, range)
   end, function()
     return self.relay:broken() ~= false
   end)
-  return source, size
+  return source, size, answer
 end
 
 return M

@@ -4,6 +4,7 @@
 local bodies = require "epoch.body"
 local calendar = require "epoch.calendar"
 local core = require "epoch.core"
+local downloads = require "epoch.client.download"
 local endpoint = require "epoch.s3.endpoint"
 local errors = require "epoch.errors"
 local listing = require "epoch.s3.listing"
@@ -114,9 +115,12 @@ function M.open(task, given)
     return nil, err
   end
   local wire = transport.new(task, request_options(given), { tries = given.retries + 1, user_agent = given.user_agent })
-  return setmetatable({
-    task = task, options = given, base = base, endpoint = at, session = sessions.new(at, credentials, wire),
+  local self = setmetatable({
+    task = task, options = given, base = base, endpoint = at, transport = wire,
+    session = sessions.new(at, credentials, wire),
   }, S3)
+  self.address = { url = self:describe() }
+  return self
 end
 
 -- The whole key, or nil and the error.
@@ -175,27 +179,20 @@ local function nothing_of(self, key, offset)
   return core.bytes(""), info
 end
 
-local function range_header(range)
+-- As epoch.client.download wants it; nil for all of an object.
+local function range_of(range)
   local offset, length = range.offset or 0, range.length
-  if offset == 0 and not length then
-    return nil
-  end
-  return ("bytes=%.0f-%s"):format(offset, length and ("%.0f"):format(offset + length - 1) or "")
+  return (offset > 0 or length) and { offset = offset, last = length and offset + length - 1 } or nil
 end
 
--- Whether the part that came is the one that was asked for; or nil and the error.
-local function check_part(self, key, answer, range)
-  if answer.status ~= 206 then
-    return errors.fail("unsupported", ("%s does not give parts of objects (asked for one of %s)"):format(
-      self:describe(), key))
-  end
-  local first, last, size = (answer:header("content-range") or ""):match("^bytes (%d+)%-(%d+)/(%d+)$")
-  local offset = range.offset or 0
-  local want = range.length and offset + range.length or tonumber(size)
-  if tonumber(first) ~= offset or tonumber(last) + 1 ~= want or answer:length() ~= want - offset then
+-- Why an object or a part of it was not given. 416: the part begins at its end or behind that.
+local function not_given(self, key, range, err)
+  if err.status == 416 and not range.length then
+    return nothing_of(self, key, range.offset)
+  elseif err.status == 416 then
     return no_range(self, key)
   end
-  return true
+  return nil, missing(self, key, err)
 end
 
 function S3:get(key, range)
@@ -206,28 +203,20 @@ function S3:get(key, range)
   elseif range.length == 0 then
     return nothing_of(self, key, range.offset or 0)
   end
-  local bytes = range_header(range)
-  local answer
-  answer, err = self.session:ask {
-    method = "GET", key = at, headers = bytes and { range = bytes }, expect = { [200] = true, [206] = true },
-  }
-  if not answer and err.status == 416 and not range.length then
-    return nothing_of(self, key, range.offset)
-  elseif not answer and err.status == 416 then
-    return no_range(self, key)
-  elseif not answer then
-    return nil, missing(self, key, err)
+  local source, size, answer = downloads.open(self, { method = "GET", key = at }, key, range_of(range))
+  if not source then
+    return not_given(self, key, range, size)
   end
   local info
   info, err = info_of(self, key, answer)
-  if info and bytes then
-    err = select(2, check_part(self, key, answer, range))
+  if info and range.length and size ~= range.length then
+    info, err = no_range(self, key)
   end
-  if err then
-    answer:close()
+  if not info then
+    source:close()
     return nil, err
   end
-  return answer:body(), info
+  return source, info
 end
 
 function S3:read(key, max)
