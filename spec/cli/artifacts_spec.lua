@@ -213,7 +213,7 @@ describe("ls", function()
       store.put_artifact(c.home, "demo", "e", { "abc" }, SNAPSHOT)
       local at = c.dir .. "/store/manifests/demo/"
       work.write_file(at .. "b.json", "no JSON")
-      work.write_file(at .. "c.json", '{"schemaVersion":1}')
+      work.write_file(at .. "c.json", '{"schemaVersion":3}')
       work.write_file(at .. "d.json", ([[{"schemaVersion":2,"config":{"mediaType":"%s","digest":"%s","size":3}}]])
         :format(media.SNAPSHOT_CONFIG, core.digest("not there")))
       local result = ok(c.epoch("ls", "demo", "--json"))
@@ -224,7 +224,7 @@ describe("ls", function()
       end
       assert.same({ "a snapshot true true", "b unknown false false", "c unknown true false", "d unknown true true",
                     "e snapshot true true" }, words)
-      assert.matches("epoch: ls: demo:b: [^\n]*JSON[^\n]*\nepoch: ls: demo:c: [^\n]*migrated[^\n]*\n"
+      assert.matches("epoch: ls: demo:b: [^\n]*JSON[^\n]*\nepoch: ls: demo:c: [^\n]*schemaVersion[^\n]*\n"
         .. "epoch: ls: demo:d: fetch the config: [^\n]*not in", result.err)
       assert.matches("\nb    broken    %-     %-  +%-\nc    broken ", c.epoch("ls", "demo").out)
       assert.equal("", c.epoch("ls", "demo", "-q").err)
