@@ -46,6 +46,20 @@ describe("a directory as a store", function()
     end)
   end)
 
+  it("may be in the root of the file system, where one may write there", function()
+    with_task(function(task)
+      local store = directory.open(task, "/")
+      local key = "epoch-spec-" .. tostring(store):match("%x+$")
+      local etag, err = store:put(key, 1, "x")
+      if etag then
+        assert.is_true(store:delete(key))
+      else
+        kind("denied", etag, err)
+      end
+      store:close()
+    end)
+  end)
+
   it("says that a file is in the way", function()
     with_store(function(store, dir)
       assert(store:put("k", 1, "x"))

@@ -193,11 +193,11 @@ end
 
 -- Makes the directory of a file. What is new of its path is on disk before the file is.
 local function make_parent(path)
-  local dir = path:match("^(.*)/")
+  local dir = path:match("^(.+)/") or "/"
   local missing, at = {}, dir
-  while at ~= "" and at ~= nil and not core.stat(at) do
+  while at and not core.stat(at) do
     missing[#missing + 1] = at
-    at = at:match("^(.*)/")
+    at = at:match("^(.+)/")
   end
   local ok, message, code = core.mkdir(dir, DIR_MODE)
   for _, new in ipairs(missing) do
