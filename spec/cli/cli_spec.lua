@@ -149,6 +149,16 @@ for _, vm in ipairs({ "lua5.4", "luajit", "lua5.1" }) do
       assert.equal("epoch: writing to standard output: No space left on device", last_line(err))
     end)
 
+    it("lets nothing take the place of a stdout that is closed", function()
+      write(dir .. "/script.lua", [[
+        local sink = assert(require("epoch.core").fd_sink(1))
+        io.stderr:write(select(2, sink:write("x")), "\n")
+        sink:close()
+      ]])
+      local _, err = epoch("run " .. dir .. "/script.lua >&-")
+      assert.matches("^writing to descriptor 1: Bad file descriptor\n", err)
+    end)
+
     describe("run", function()
       it("gives a script its words and this module", function()
         write(dir .. "/a.lua", [[

@@ -19,6 +19,22 @@ local function check_core()
   return errors.fail("unsupported", "the core cannot be loaded: " .. tostring(why))
 end
 
+local held = {}
+
+-- A standard descriptor that is closed would become that of the next thing opened, and what is
+-- said be written into it. It is held open instead, for reading, so that writing still fails.
+local function hold_standard_descriptors()
+  local core = require "epoch.core"
+  for fd = 0, 2 do
+    local there = core.fd_source(fd)
+    if there then
+      there:close()
+    else
+      held[#held + 1] = io.open("/dev/null") -- the lowest number that is free
+    end
+  end
+end
+
 local function execute(argv)
   local context, err = parser.parse(commands, argv)
   if not context then
@@ -32,6 +48,7 @@ local function execute(argv)
     if not ok then
       return nil, err
     end
+    hold_standard_descriptors()
   end
   local module = "epoch.cli." .. context.command.name
   return require(module).run(context, context.args)
