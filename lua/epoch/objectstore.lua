@@ -23,7 +23,9 @@
 -- list: the keys that begin with `prefix`, in bytewise order, after the key (or prefix)
 -- `after`, at most `limit` (the store decides otherwise); with `delimiter = "/"` what has
 -- one behind the prefix is told as a prefix only. A page: { keys = { { key =, size =,
--- modified = } }, prefixes = { "a/" }, more = boolean, last = for the next `after` }.
+-- modified = } }, prefixes = { "a/" }, more = boolean, last = for the next `after`, others =
+-- what stands there and is no object, for those who must not overlook anything: names that no
+-- key can have, links; nil when there is nothing of the kind }.
 --
 -- Bodies are those of epoch.body.
 local core = require "epoch.core"
@@ -81,20 +83,19 @@ end
 ---@param store table
 ---@param prefix string
 ---@param delimiter string?
----@return { keys: table[], prefixes: string[] }?
+---@return { keys: table[], prefixes: string[], others: string[] }?
 ---@return epoch.Error?
 function M.list_all(store, prefix, delimiter)
-  local all, after = { keys = {}, prefixes = {} }, nil
+  local all, after = { keys = {}, prefixes = {}, others = {} }, nil
   repeat
     local page, err = store:list(prefix, { delimiter = delimiter, after = after })
     if not page then
       return nil, err
     end
-    for _, key in ipairs(page.keys) do
-      all.keys[#all.keys + 1] = key
-    end
-    for _, one in ipairs(page.prefixes) do
-      all.prefixes[#all.prefixes + 1] = one
+    for what, list in pairs(all) do
+      for _, one in ipairs(page[what] or {}) do
+        list[#list + 1] = one
+      end
     end
     after = page.last
   until not page.more

@@ -118,6 +118,35 @@ describe("a directory as a store", function()
       assert.same({ "a/", "b/" }, store:list("", { delimiter = "/" }).prefixes)
     end)
   end)
+
+  it("tells of what is there and is no object, unless it is its own", function()
+    with_store(function(store, dir)
+      fill(store)
+      work.write_file(dir .. "/.epoch-0123456789abcdef", "half")
+      work.write_file(dir .. "/a/with space", "x")
+      os.execute(("mkdir '%s/b/\195\164'; ln -s c '%s/b/link'; ln -s no '%s/dangling'; mkfifo '%s/pipe'"):format(
+        dir, dir, dir, dir))
+      local others = { "a/with space", "b/link", "b/\195\164", "dangling", "pipe" }
+      assert.same(others, store:list("").others)
+      assert.same({ "b/link", "b/\195\164" }, store:list("b/").others)
+      assert.same({ "dangling", "pipe" }, store:list("", { delimiter = "/" }).others)
+      assert.same({ "dangling" }, store:list("dang").others)
+      assert.same({ "pipe" }, store:list("", { after = "dangling" }).others)
+      assert.same(others, objectstore.list_all(store, "").others)
+      local seen = {}
+      local after
+      repeat
+        local page = store:list("", { after = after, limit = 1 })
+        for _, name in ipairs(page.others or {}) do
+          seen[name] = true
+        end
+        after = page.last
+      until not page.more
+      for _, name in ipairs(others) do
+        assert.is_true(seen[name], name)
+      end
+    end)
+  end)
 end)
 
 describe("a process that writes", function()

@@ -1,7 +1,8 @@
 --- The keys in a directory, in the order of an object store, a page at a time.
 --
--- Objects are the files whose path is a key: dot names, links, sockets and names that no
--- key can have are passed over, and so are directories with nothing in them.
+-- Objects are the files whose path is a key. Directories with nothing in them and names that begin
+-- with a dot are passed over; links, sockets and names that no key can have are told apart, as
+-- `others`.
 local core = require "epoch.core"
 local errors = require "epoch.errors"
 local options = require "epoch.options"
@@ -29,6 +30,23 @@ local function matters(state, key)
     and (not after or below > after or begins(after, below))
 end
 
+-- What stands in a directory under a name: nil when it is gone or the store's own.
+local function entry(state, dir, name)
+  local key = dir .. name
+  if name:sub(1, 1) == "." or not matters(state, key) then
+    return nil
+  end
+  local stat, _, code = core.stat(state.root .. "/" .. key)
+  local what = stat and objectstore.check_key(key) and stat.type
+  if what == "directory" then
+    return { sort = key .. "/", directory = true }
+  elseif what == "file" then
+    return { sort = key, stat = stat }
+  elseif stat or code ~= "not_found" then
+    return { sort = key, other = true }
+  end
+end
+
 -- What a directory has, in the order of the keys: a directory sorts as if it had its slash.
 local function entries(state, dir)
   local names, message, code = core.list(state.root .. "/" .. dir)
@@ -40,14 +58,7 @@ local function entries(state, dir)
   end
   local found = {}
   for _, name in ipairs(names) do
-    local key = dir .. name
-    local stat = objectstore.check_key(key) and matters(state, key)
-      and core.stat(state.root .. "/" .. key)
-    if stat and stat.type == "directory" then
-      found[#found + 1] = { sort = key .. "/", directory = true }
-    elseif stat and stat.type == "file" then
-      found[#found + 1] = { sort = key, stat = stat }
-    end
+    found[#found + 1] = entry(state, dir, name)
   end
   table.sort(found, function(a, b) return a.sort < b.sort end)
   return found
@@ -70,10 +81,10 @@ local function has_key(state, dir)
   if not found then
     return nil, err
   end
-  for _, entry in ipairs(found) do
-    local yes = not entry.directory
-    if not yes then
-      yes, err = has_key(state, entry.sort)
+  for _, one in ipairs(found) do
+    local yes = one.stat ~= nil
+    if one.directory then
+      yes, err = has_key(state, one.sort)
     end
     if yes or yes == nil then
       return yes, err
@@ -88,12 +99,17 @@ local function walk(state, dir)
   if not found then
     return nil, err
   end
-  for _, entry in ipairs(found) do
-    local key, go_on = entry.sort, true
-    if not entry.directory then
-      if begins(key, state.prefix) and not (state.after and key <= state.after) then
+  for _, one in ipairs(found) do
+    local key, go_on = one.sort, true
+    if not one.directory then
+      if not begins(key, state.prefix) or state.after and key <= state.after then
+        go_on = true
+      elseif one.other then
+        state.page.others = state.page.others or {}
+        table.insert(state.page.others, key)
+      else
         go_on = emit(state, state.page.keys, key,
-          { key = key, size = entry.stat.size, modified = entry.stat.mtime })
+          { key = key, size = one.stat.size, modified = one.stat.mtime })
       end
     elseif not (state.delimiter and #key > #state.prefix and begins(key, state.prefix)) then
       go_on, err = walk(state, key)
@@ -116,7 +132,7 @@ end
 ---@param root string
 ---@param prefix string
 ---@param given { delimiter: string?, after: string?, limit: integer? }?
----@return { keys: table[], prefixes: string[], more: boolean, last: string? }?
+---@return { keys: table[], prefixes: string[], others: string[]?, more: boolean, last: string? }?
 ---@return epoch.Error?
 function M.page(root, prefix, given)
   given = options.check("store:list", SCHEMA, given, 3)
