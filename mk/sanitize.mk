@@ -12,7 +12,7 @@ MEMCHECK = valgrind -q --error-exitcode=99 --leak-check=full --num-callers=30 \
   --errors-for-leak-kinds=definite,indirect --show-leak-kinds=definite,indirect \
   --suppressions=$(SUPP)/valgrind.supp
 
-asan: ## all specs under AddressSanitizer, UBSan and the leak checker
+asan: all ## all specs under AddressSanitizer, UBSan and the leak checker
 	@$(MAKE) --no-print-directory $(JOBS) all BUILD=build/asan \
 	  CFLAGS="$(SAN)=address,undefined -fno-sanitize-recover=undefined"
 	@CC="$(CC)" sh scripts/preloaded-vms.sh build/asan \
