@@ -138,7 +138,7 @@ local function try(self, case, direction)
   local id = ("%s%d"):format(direction.name, self.n)
   local repo, root = direction.repositories .. id, direction.root(self, id)
   local log = ("%s/%s.log"):format(self.root, id)
-  local words, problems = direction.words(repo, id), {}
+  local words, problems = direction.words(repo, id, self), {}
   local function wrong(format, ...)
     problems[#problems + 1] = ("%s: " .. format):format(case.name, ...)
   end
@@ -208,6 +208,21 @@ function IMAGE.check(self, id, _, case, wrong)
   end
 end
 
+local GET = { name = "get", repositories = "copies/", root = PULL.root }
+
+function GET.words(repo, id, self)
+  return { "get", repo .. ":image", "-o", self.root .. "/out/" .. id }
+end
+
+function GET.check(self, id, _, case, wrong)
+  local bytes = work.read_file(self.root .. "/out/" .. id)
+  if (bytes ~= nil) ~= (case.code == 0) then
+    wrong(bytes and "the file is there" or "the file is not there")
+  elseif bytes and bytes ~= self.disk then
+    wrong("the file is another one")
+  end
+end
+
 local PUSH = { name = "push", repositories = "fresh/" }
 
 function PUSH.root(self)
@@ -225,6 +240,16 @@ function PUSH.check(self, _, repo, case, wrong)
   end
 end
 
+local function names_in(dir)
+  local found = {}
+  for name in lfs.dir(dir) do
+    if name ~= "." and name ~= ".." then
+      found[#found + 1] = name
+    end
+  end
+  return found
+end
+
 -- Answers what is wrong after all cases: {name=, code=, on=, steps=, env=, signal=, …} each.
 local function each(self, cases, direction)
   local functions, problems = {}, {}
@@ -237,8 +262,13 @@ local function each(self, cases, direction)
     end
   end
   assert(self.task:all(functions, AT_ONCE))
-  for _, name in ipairs(self:spooled()) do
+  for _, name in ipairs(names_in(self.root .. "/spool")) do
     problems[#problems + 1] = "left in the spool directory: " .. name
+  end
+  for _, name in ipairs(names_in(self.root .. "/out")) do
+    if not name:find("^get%d+$") then
+      problems[#problems + 1] = "left beside a file: " .. name
+    end
   end
   for _, uri in ipairs(self.registry:leaks()) do
     problems[#problems + 1] = "credentials went to another host: " .. uri
@@ -274,6 +304,13 @@ function Faults:pull_image(cases)
   return each(self, cases, IMAGE)
 end
 
+--- Writes that image into a file once for each case.
+---@param cases spec.Fault[]
+---@return string[] problems
+function Faults:get(cases)
+  return each(self, cases, GET)
+end
+
 --- Pushes the snapshot vm once for each case.
 ---@param cases spec.Fault[]
 ---@return string[] problems
@@ -300,17 +337,6 @@ function Faults:places()
   return places
 end
 
---- What is in the spool directory.
-function Faults:spooled()
-  local found = {}
-  for name in lfs.dir(self.root .. "/spool") do
-    if name ~= "." and name ~= ".." then
-      found[#found + 1] = name
-    end
-  end
-  return found
-end
-
 -- A disk in two parts, put into vms/demo under a tag of its own.
 local function prepare_image(self)
   local home = assert(client.new(self.task, { url = self.registry.url, docker_config = false, proxy = "" }))
@@ -329,6 +355,7 @@ end
 local function prepare(self)
   local loop = self.task.loop
   assert(core.mkdir(self.root .. "/spool"))
+  assert(core.mkdir(self.root .. "/out"))
   work.write_file(self.root .. "/config.lua", ("spool_dir = %q\n"):format(self.root .. "/spool"))
   local made = standin.run(loop, self.root, { "snapshot", "import", "--name=vm" }, snapshot())
   assert(made.code == 0, made.stderr)

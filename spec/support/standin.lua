@@ -115,9 +115,7 @@ function M.files(root, name)
   local found = {}
   for _, file in ipairs(entries(record.data_dir)) do
     local path = record.data_dir .. "/" .. file
-    local pipe = assert(io.popen("stat -c %a '" .. path .. "'"))
-    found[file] = { bytes = work.read_file(path), mode = pipe:read("*l") }
-    pipe:close()
+    found[file] = { bytes = work.read_file(path), mode = ("%o"):format(assert(core.stat(path)).mode) }
   end
   return found
 end
