@@ -198,6 +198,7 @@ build = {
         "src/lua/unwrap.c",
       },
     },
+    ["epoch.attendants"] = "lua/epoch/attendants.lua",
     ["epoch.await"] = "lua/epoch/await.lua",
     ["epoch.body"] = "lua/epoch/body.lua",
     ["epoch.calendar"] = "lua/epoch/calendar.lua",

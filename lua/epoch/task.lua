@@ -6,6 +6,7 @@
 -- can be on their way at once, and there is still one owner who waits. What has to be looked
 -- after meanwhile (a connection that may break) is attended to whenever somebody waits.
 
+local attendants = require "epoch.attendants"
 local core = require "epoch.core"
 local await = require "epoch.await"
 local errors = require "epoch.errors"
@@ -32,9 +33,8 @@ function M.new(options)
     loop = made
   end
   local wait = options.wait or await.block
-  local self = setmetatable({
-    loop = loop, own = not options.loop, wait = wait, branches = {}, attending = {},
-  }, Task)
+  local self = setmetatable({ loop = loop, own = not options.loop, wait = wait, branches = {} }, Task)
+  self.attendants = attendants.new(self.branches)
   -- In a branch, waiting means that the others have their turn.
   self.ask = await.by(function()
     if self.branches[coroutine.running() or self] then
@@ -147,33 +147,9 @@ function Task:sleep(seconds)
   return ok, err
 end
 
--- Gives one who attends a turn; whether that was not the last one.
-local function serve(self, one)
-  if coroutine.status(one.thread) == "suspended" then
-    local ok, err
-    if one.told or one.wanted() then
-      ok, err = coroutine.resume(one.thread, true)
-    else
-      one.told = true
-      ok, err = coroutine.resume(one.thread, nil, "not wanted any more", "cancelled")
-    end
-    if not ok then
-      self.branches[one.thread] = nil
-      error(err, 0)
-    end
-  end
-  return coroutine.status(one.thread) ~= "dead"
-end
-
 -- Waits for the loop, after those who attend have done what can be done now.
 function Task:idle()
-  for i = #self.attending, 1, -1 do
-    local one = self.attending[i]
-    if not serve(self, one) then
-      table.remove(self.attending, i)
-      self.branches[one.thread] = nil
-    end
-  end
+  self.attendants:turn()
   return self.wait(self.loop)
 end
 
@@ -183,10 +159,7 @@ end
 ---@param work fun()
 ---@param wanted fun(): boolean
 function Task:attend(work, wanted)
-  local one = { thread = coroutine.create(work), wanted = wanted }
-  self.branches[one.thread] = true
-  self.attending[#self.attending + 1] = one
-  serve(self, one)
+  self.attendants:add(work, wanted)
 end
 
 local function resume(branch, ...)
@@ -286,17 +259,9 @@ function Task:all(functions, limit)
   return nil, failed.err
 end
 
-local function nobody()
-  return false
-end
-
 --- Ends the loop, if it is the task's own, and with it what still runs in it.
 function Task:close()
-  for _, one in ipairs(self.attending) do
-    one.wanted = nobody
-    serve(self, one)
-  end
-  self.attending = {}
+  self.attendants:close()
   if self.own then
     self.loop:close()
   end

@@ -139,7 +139,7 @@ describe("a task", function()
       end, function() return true end)
       assert(task:sleep(0.05))
       assert.same({ 1, 2, 3 }, order)
-      assert.same({}, task.attending)
+      assert.same({}, task.attendants.list)
       task:all {
         function() return task:sleep(0.03) end,
         function()
