@@ -21,12 +21,12 @@ local function interrupted(blobs, more)
       cases[#cases + 1] = { name = ("SIG%s %s"):format(signal, name), signal = signal, code = code,
                             says = "interrupted$", on = on, steps = steps, env = fake, seen = seen }
     end
+    more(case)
     for i, digest in ipairs(blobs) do
       case("before blob " .. i, "GET " .. digest, "hold")
       case("in blob " .. i, "GET " .. digest, "hold half")
       case("between the parts of blob " .. i, "GET " .. digest, "cut,hold")
     end
-    more(case)
   end
   return cases
 end
@@ -43,7 +43,10 @@ describe("a pull", function()
   end)
 
   it("with each blob in turn not as it should be", function()
-    local cases = {}
+    local cases = {
+      { name = "cut for ever", on = "GET " .. f.blobs[3], steps = ("cut,"):rep(20), more = true, code = 4,
+        says = "after %d+ bytes" },
+    }
     for i, digest in ipairs(f.blobs) do
       for steps, code in pairs(FAULTS) do
         cases[#cases + 1] = {
@@ -51,9 +54,6 @@ describe("a pull", function()
         }
       end
     end
-    local never = ("cut,"):rep(20)
-    cases[#cases + 1] = { name = "cut for ever", on = "GET " .. f.blobs[3], steps = never, more = true, code = 4,
-                          says = "after %d+ bytes" }
     assert.same({}, f:pull(cases))
   end)
 
@@ -82,10 +82,10 @@ describe("a pull", function()
 
   it("that is interrupted", function()
     assert.same({}, f:pull(interrupted(f.blobs, function(case)
+      case("while cocoon does nothing", nil, nil, { COCOON_FAKE_HANG = "start" }, "started")
+      case("while cocoon starts", nil, nil, { COCOON_FAKE_SLEEP = "1" }, "started")
       case("before the manifest", "GET manifest", "hold")
       case("in the manifest", "GET manifest", "hold half")
-      case("while cocoon starts", nil, nil, { COCOON_FAKE_SLEEP = "1" }, "started")
-      case("while cocoon does nothing", nil, nil, { COCOON_FAKE_HANG = "start" }, "started")
       case("while cocoon reads", nil, nil, { COCOON_FAKE_RATE = "100000" }, "entry memory-ranges")
     end)))
   end)

@@ -25,6 +25,7 @@ describe("a push", function()
       more.env = env(steps)
       cases[#cases + 1] = more
     end
+    case(3, "PUT " .. f.blobs[3], ("500,"):rep(20), 1, { more = true })
     for i, digest in ipairs(f.blobs) do
       for steps, code in pairs {
         flip = 1, reset = 0, slow = 0, ["hang up"] = 0, ["403"] = 3, ["500"] = 0, ["307"] = 0, ["401"] = 0,
@@ -39,7 +40,6 @@ describe("a push", function()
     for steps, code in pairs { ["403"] = 3, ["500"] = 0, ["401"] = 0, ["hang up"] = 0, ["404"] = 2 } do
       case(0, "POST", steps, code)
     end
-    case(3, "PUT " .. f.blobs[3], ("500,"):rep(20), 1, { more = true })
     assert.same({}, f:push(cases))
   end)
 
@@ -73,6 +73,7 @@ describe("a push", function()
         more.says = "interrupted$"
         cases[#cases + 1] = more
       end
+      case("while cocoon ends", { on = "HEAD " .. f.blobs[4], steps = "hold", env = { COCOON_FAKE_HANG = "end" } })
       for i, digest in ipairs(f.blobs) do
         case("before blob " .. i, { on = "HEAD " .. digest, steps = "hold" })
         case("in blob " .. i, { on = "PUT " .. digest, steps = "hold half" })
@@ -83,7 +84,6 @@ describe("a push", function()
       case("before the manifest", { on = "PUT manifest", steps = "hold" })
       case("while cocoon starts", { seen = "started", env = { COCOON_FAKE_SLEEP = "1" } })
       case("while cocoon writes", { seen = "started", env = { COCOON_FAKE_RATE = "100000" } })
-      case("while cocoon ends", { on = "HEAD " .. f.blobs[4], steps = "hold", env = { COCOON_FAKE_HANG = "end" } })
     end
     assert.same({}, f:push(cases))
   end)

@@ -4,7 +4,8 @@
 -- command works when nothing goes wrong.
 --
 -- Many runs are on their way at once, each with a repository, a name and a log of its own.
--- What is wrong is collected and not raised: one failure does not hide the others.
+-- What is wrong is collected and not raised: one failure does not hide the others. Cases that
+-- take long come first.
 
 local artifacts = require "spec.support.artifacts"
 local client = require "epoch.client"
@@ -23,7 +24,7 @@ local unpack = table.unpack or unpack -- luacheck: ignore 113 143
 local M = {}
 
 local VM = type(jit) == "table" and "luajit" or _VERSION == "Lua 5.1" and "lua5.1" or "lua5.4"
-local AT_ONCE = 12
+local AT_ONCE = 16
 local LIMIT = 60 -- seconds that a run may take
 
 local SPARSE = tar.pax { { "COCOON.sparse.map", '[{"o":4096,"l":5000}]' }, { "COCOON.sparse.size", "40960" } }
