@@ -385,8 +385,8 @@ function loop:cancelled() end
 ---@return integer?
 function loop:cancel_fd() end
 
---- Cancels on these signals ("INT", "TERM", …) instead of what they would do. The first one
---- that comes gives them back.
+--- Cancels on these signals ("INT", "TERM", …) instead of what they would do. One that comes
+--- more than half a second after the first does what it would do without a loop.
 ---@param ... string
 ---@return true?
 function loop:signals(...) end

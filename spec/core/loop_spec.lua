@@ -1,5 +1,6 @@
 local core = require "epoch.core"
 local await = require "epoch.await"
+local interpreter = require "spec.support.interpreter"
 local work = require "spec.support.work"
 
 describe("a loop", function()
@@ -77,6 +78,49 @@ describe("a loop", function()
       assert.has_error(function() loop:signals("KILL") end)
       assert.has_error(function() loop:signals() end)
     end)
+  end)
+
+  -- What a script of its own says, with a loop that was just told "USR2", and its exit code.
+  local function signalled(script)
+    local said
+    work.in_directory(function(dir)
+      work.write_file(dir .. "/child.lua", interpreter.paths() .. [[
+        local core, await = require "epoch.core", require "epoch.await"
+        io.stdout:setvbuf("no")
+        local function signal()
+          os.execute("kill -USR2 $PPID")
+        end
+        local loop = core.loop()
+        loop:signals("USR2")
+        signal()
+        print(select(3, await(loop, loop:timer(10), "wait")))
+      ]] .. script)
+      said = work.output(("env %s sh -c '%s %s/child.lua; echo $?' 2>&1 | tr '\\n' ' '"):format(
+        interpreter.preloaded(), interpreter.path(), dir))
+    end)
+    return said
+  end
+
+  it("takes a signal that comes twice at once for one", function()
+    assert.equal("cancelled true 0 ", signalled [[
+      signal()
+      print((await(loop, loop:timer(0.1), "wait")))
+    ]])
+    assert.equal("cancelled closed 0 ", signalled [[
+      signal()
+      loop:close()
+      print "closed"
+    ]])
+  end)
+
+  it("lets a signal that comes later do what it does", function()
+    assert.matches("^cancelled later .*140 $", signalled [[
+      await(loop, loop:timer(0.6), "wait")
+      print "later"
+      signal()
+      await(loop, loop:timer(10), "wait")
+      print "not reached"
+    ]])
   end)
 
   it("is of no use once it is closed", function()

@@ -2,6 +2,7 @@
 #include "loop_impl.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -56,13 +57,26 @@ enum ep_status ep_loop_cancel_fd(struct ep_loop *loop, int *fd, struct ep_err *e
   return EP_OK;
 }
 
+/* One who ends a process may say so twice, as timeout(1) does, to the process and to its
+** group: what follows the first signal at once is the same wish. What comes later is from
+** one who will not wait for the cleaning up, and does what it does without a loop. */
+enum { SAME_WISH_MS = 500 };
+
+static bool same_wish(const struct ep_loop_cancel *c)
+{
+  return c->signalled != 0 && ep_now_ms() - c->signalled < SAME_WISH_MS;
+}
+
 /* The mask belongs to a thread, so only the one that blocked the signals can undo it. */
 static void give_signals_back(struct ep_loop *loop)
 {
   struct ep_loop_cancel *c = &loop->cancel;
+  struct signalfd_siginfo said;
   if (c->signal_fd < 0)
     return;
   ep_loop_unwatch(loop, &c->signal_watch);
+  while (same_wish(c) && read(c->signal_fd, &said, sizeof said) > 0)
+    ;
   (void)close(c->signal_fd);
   c->signal_fd = -1;
   if (pthread_equal(pthread_self(), c->caught_by))
@@ -72,6 +86,7 @@ static void give_signals_back(struct ep_loop *loop)
 static void on_signal(struct ep_watch *watch, unsigned events)
 {
   struct ep_loop *loop = loop_of(watch, offsetof(struct ep_loop, cancel.signal_watch));
+  struct ep_loop_cancel *c = &loop->cancel;
   struct signalfd_siginfo info;
   char reason[EP_CANCEL_REASON_MAX];
   ssize_t n;
@@ -81,10 +96,17 @@ static void on_signal(struct ep_watch *watch, unsigned events)
   while (n < 0 && errno == EINTR);
   if (n != (ssize_t)sizeof info)
     return;
+  if (c->signalled != 0) {
+    if (!same_wish(c)) {
+      give_signals_back(loop);
+      (void)raise((int)info.ssi_signo);
+    }
+    return;
+  }
+  c->signalled = ep_now_ms();
   const char *name = sigabbrev_np((int)info.ssi_signo);
   (void)snprintf(reason, sizeof reason, "SIG%s", name ? name : "?");
   ep_loop_cancel(loop, reason);
-  give_signals_back(loop);
 }
 
 enum ep_status ep_loop_signals(struct ep_loop *loop, const int *signals, size_t n,

@@ -17,7 +17,8 @@ struct ep_loop_cancel {
   struct ep_watch watch;
   int signal_fd; /* -1 when no signals are caught */
   struct ep_watch signal_watch;
-  sigset_t caught; /* those that were blocked here and not before */
+  int64_t signalled; /* ep_now_ms at the first signal; 0: none yet */
+  sigset_t caught;   /* those that were blocked here and not before */
   pthread_t caught_by;
   bool raised; /* step has yet to report it */
   char reason[EP_CANCEL_REASON_MAX];
