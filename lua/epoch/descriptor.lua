@@ -104,7 +104,7 @@ function M.read(value, where)
   local size = json.size(value.size)
   if not size then
     return invalid(where, ("size must be a whole number of bytes, from 0 to 2^53 - 1, not %s")
-      :format(type(value.size) == "string" and text.quote(value.size) or tostring(value.size)))
+      :format(text.value(value.size)))
   end
   local out = { digest = value.digest, size = size, foreign = M.is_foreign(value) or nil }
   out.media_type, err = M.text(value, "mediaType", where)

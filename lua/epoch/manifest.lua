@@ -142,8 +142,7 @@ function M.parse(bytes, content_type)
   local read = READ[object.schemaVersion]
   if not read then
     return errors.fail("unsupported", ("manifest: schemaVersion is %s, only 1 and 2 are read; a "
-      .. "newer epoch may know it"):format(type(object.schemaVersion) == "number"
-      and ("%.14g"):format(object.schemaVersion) or "missing"))
+      .. "newer epoch may know it"):format(text.value(object.schemaVersion)))
   end
   return read(object, {
     bytes = bytes, digest = core.digest(bytes), media_type = kind ~= true and kind or nil,

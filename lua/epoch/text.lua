@@ -80,4 +80,19 @@ function M.quote(s, max)
   return '"' .. M.printable(s, max or 80) .. '"'
 end
 
+--- A decoded JSON value, to be shown where another was expected. Numbers are shown alike
+--- whether this Lua has floats only or not.
+---@param v any
+---@return string
+function M.value(v)
+  if type(v) == "string" then
+    return M.quote(v, 40)
+  elseif type(v) == "number" then
+    return ("%.14g"):format(v)
+  elseif type(v) == "table" then
+    return "a list or an object"
+  end
+  return v == nil and "missing" or type(v) == "boolean" and tostring(v) or "null"
+end
+
 return M

@@ -47,6 +47,16 @@ describe("text.printable", function()
   end)
 end)
 
+describe("a value in a message", function()
+  it("is the same under every Lua", function()
+    for shown, v in pairs { ["2"] = 2, ["-1"] = tonumber("-1.0"), ["1.5"] = 1.5, ['"a\\n"'] = "a\n", ["true"] = true,
+                            ["a list or an object"] = {}, ["null"] = io.stdout } do
+      assert.equal(shown, text.value(v))
+    end
+    assert.equal("missing", text.value(nil))
+  end)
+end)
+
 describe("utf8", function()
   it("knows the edges of every length", function()
     local edges = {

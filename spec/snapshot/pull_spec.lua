@@ -307,6 +307,7 @@ describe("a pull", function()
           m.config = { mediaType = media.SNAPSHOT_CONFIG, digest = store:add("{}"),
                        size = 16 * 1024 * 1024 + 1 }
         end,
+        ["has a file \"more.raw\", and no layer"] = function(c) c.files["more.raw"] = { mode = 420 } end,
         ["schemaVersion is \"v2\""] = function(c) c.schemaVersion = "v2" end,
         ["cpu: must be a whole number"] = function(c) c.cpu = "2" end,
         ["has a place of its own"] = function(c) c.extra = { name = "x" } end,

@@ -128,6 +128,8 @@ describe("a push", function()
       { SMALL .. "x", "invalid" },
       { artifacts.export({ { "a", "x" } }, false), "invalid", "snapshot.json not found in export stream" },
       { artifacts.export({}, "{}"), "invalid", "snapshot.json: it has no config" },
+      { artifacts.export({}, '{"version":2}'), "unsupported", "snapshot.json: version 2, only 1 is known" },
+      { artifacts.export({}, (" "):rep(16 * 1024 * 1024 + 1)), "too_large", "snapshot.json has 16777217 bytes" },
       { head .. tar.file("a/b", "x") .. tar.trailer, "invalid" },
       { head .. tar.file("../b", "x") .. tar.trailer, "invalid" },
       { head .. tar.file("a", "x") .. tar.file("a", "y") .. tar.trailer, "invalid" },

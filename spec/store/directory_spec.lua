@@ -2,6 +2,7 @@ local core = require "epoch.core"
 local behaviour = require "spec.support.store_behaviour"
 local children = require "spec.support.children"
 local directory = require "epoch.objectstore.directory"
+local objectstore = require "epoch.objectstore"
 local store_support = require "spec.support.store"
 local work = require "spec.support.work"
 
@@ -121,7 +122,7 @@ describe("a directory as a store", function()
 
   it("tells of what is there and is no object, unless it is its own", function()
     with_store(function(store, dir)
-      fill(store)
+      behaviour.fill(store)
       work.write_file(dir .. "/.epoch-0123456789abcdef", "half")
       work.write_file(dir .. "/a/with space", "x")
       os.execute(("mkdir '%s/b/\195\164'; ln -s c '%s/b/link'; ln -s no '%s/dangling'; mkfifo '%s/pipe'"):format(

@@ -149,8 +149,7 @@ function M.parse(bytes)
     return nil, members
   elseif decoded.schemaVersion ~= "v1" then
     return errors.fail("unsupported", ("snapshot config: schemaVersion is %s, only v1 can be "
-      .. "read; a newer epoch may know it"):format(type(decoded.schemaVersion) == "string"
-      and text.quote(decoded.schemaVersion) or "missing"))
+      .. "read; a newer epoch may know it"):format(text.value(decoded.schemaVersion)))
   end
   local out, err = { bytes = bytes, schema_version = "v1", values = {}, extra = {} }, nil
   for _, member in ipairs(members) do

@@ -26,7 +26,7 @@ function M.read(s)
     return nil, members
   elseif decoded.version ~= nil and decoded.version ~= 1 then
     return errors.fail("unsupported", ("snapshot.json: version %s, only 1 is known; a newer "
-      .. "epoch may know it"):format(text.printable(tostring(decoded.version), 40)))
+      .. "epoch may know it"):format(text.value(decoded.version)))
   end
   local config
   for _, member in ipairs(members) do

@@ -22,6 +22,10 @@ local Job = {}
 Job.__index = Job
 
 function Job:read_envelope(entry)
+  if entry.size > config.MAX then
+    return errors.fail("too_large", ("snapshot.json has %.0f bytes, at most %d can be pulled again")
+      :format(entry.size, config.MAX))
+  end
   local sink = core.collect(config.MAX)
   local moved, err = self.task:flow { source = self.reader:body(), sink = sink, size = entry.size,
                                       what = "snapshot.json" }

@@ -129,6 +129,12 @@ local function entries_of(m, conf)
     end
     entries[i] = { entry = entry, layer = layer }
   end
+  for title in pairs(conf.files) do
+    if not seen[title] then
+      return errors.fail("invalid", ("the config has a file %s, and no layer is called so"):format(
+        text.quote(title)))
+    end
+  end
   return entries, mtime
 end
 
