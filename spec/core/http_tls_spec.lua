@@ -71,9 +71,9 @@ describe("TLS", function()
 
   it("says which file of ours is of no use", function()
     local url = s.tls_url .. "/small"
-    refused({ url = url, ca_file = s.dir .. "/nothing.pem" }, "invalid")
-    refused({ url = url, ca_file = s.dir .. "/nginx.conf" }, "invalid")
-    refused({ url = url, ca_file = s.ca, client_cert = s.dir .. "/nothing.pem" }, "invalid")
+    refused({ url = url, ca_file = s.dir .. "/nothing.pem" }, "tls")
+    refused({ url = url, ca_file = s.dir .. "/nginx.conf" }, "tls")
+    refused({ url = url, ca_file = s.ca, client_cert = s.dir .. "/nothing.pem" }, "tls")
   end)
 
   it("is not spoken by a server without it", function()

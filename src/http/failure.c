@@ -52,9 +52,9 @@ static const char *code_of(const struct ep_request *req, CURLcode rc)
   case CURLE_USE_SSL_FAILED:
   case CURLE_SSL_ENGINE_NOTFOUND:
   case CURLE_SSL_ENGINE_SETFAILED:
-    return "tls";
   case CURLE_SSL_CERTPROBLEM: /* files of our own */
   case CURLE_SSL_CACERT_BADFILE:
+    return "tls";
   case CURLE_URL_MALFORMAT:
   case CURLE_UNSUPPORTED_PROTOCOL: /* an answer of HTTP/0.9 */
   case CURLE_WEIRD_SERVER_REPLY:
