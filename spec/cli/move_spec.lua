@@ -172,6 +172,15 @@ describe("push", function()
     end)
   end)
 
+  it("is done even when on_pushed fails, and says so", function()
+    with_cocoons(function(c)
+      work.write_file(c.dir .. "/config.lua", "on_pushed = function(result)\n  print(result.nobody.knows)\nend")
+      local result = ok(c.epoch { "push", "demo", "--config", c.dir .. "/config.lua", "-q" })
+      assert.matches("^epoch: push is done, what was to be told of it failed: .*config.lua:2: attempt to index",
+        result.err)
+    end)
+  end)
+
   it("says on the first line where things go when nobody has said it", function()
     with_cocoons(function(c)
       local result = ok(c.epoch { "push", "demo" })

@@ -56,7 +56,7 @@ function M.as_json(result)
 end
 
 --- Completes a result, ends what is shown, tells `on_done`, and writes it to stdout where JSON
---- was asked for.
+--- was asked for. When `on_done` fails, what was done stays done.
 ---@param job epoch.cli.Job
 ---@param result table
 ---@param on_done fun(result: epoch.cli.Result)?
@@ -67,7 +67,10 @@ function M.finish(job, result, on_done)
   result.seconds = job:seconds()
   job:unwatch(result)
   if on_done then
-    on_done(result)
+    local _, err = on_done(result)
+    if err then
+      output.say(("epoch: %s is done, what was to be told of it failed: %s"):format(job.command, tostring(err)))
+    end
   end
   if job.args.json then
     local ok, err = output.write_json(M.as_json(result))
