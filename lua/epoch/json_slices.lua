@@ -67,11 +67,13 @@ end
 ---@param members string[][]
 ---@return string
 function M.object(members)
-  local out = {}
+  local out = { "{" } -- texts may be large: each is copied once
   for i, member in ipairs(members) do
-    out[i] = json.encode(member[1]) .. ":" .. member[2]
+    out[#out + 1] = (i > 1 and "," or "") .. json.encode(member[1]) .. ":"
+    out[#out + 1] = member[2]
   end
-  return "{" .. table.concat(out, ",") .. "}"
+  out[#out + 1] = "}"
+  return table.concat(out)
 end
 
 return M
