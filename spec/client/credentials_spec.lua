@@ -118,7 +118,7 @@ describe("credentials", function()
         assert.is_false(found)
       else
         assert.is_nil(found)
-        assert.equal("invalid", err.kind)
+        assert.equal("config", err.kind)
         assert.matches(why, err.message)
       end
     end

@@ -51,7 +51,7 @@ local function from_caller(host, first, second)
       return credential
     end
   end
-  return errors.fail("invalid", ("the credentials function answered for %s neither a name and a "
+  return errors.fail("config", ("the credentials function answered for %s neither a name and a "
     .. "password nor a token"):format(host))
 end
 

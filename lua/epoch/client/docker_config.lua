@@ -23,7 +23,7 @@ function M.default_path()
 end
 
 local function invalid(path, why)
-  return errors.fail("invalid", ("%s: %s"):format(text.printable(path, 300), why))
+  return errors.fail("config", ("%s: %s"):format(text.printable(path, 300), why))
 end
 
 -- Its text, or false when there is none.

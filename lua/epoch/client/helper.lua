@@ -14,7 +14,7 @@ local NOT_FOUND = "credentials not found"
 
 local function find(name, search)
   if not name:find("^[%w][%w._-]*$") then
-    return errors.fail("invalid", ("the credential helper %s has no proper name"):format(text.quote(name)))
+    return errors.fail("config", ("the credential helper %s has no proper name"):format(text.quote(name)))
   end
   local path, message = core.which("docker-credential-" .. name, search)
   if not path then
