@@ -97,6 +97,7 @@ for kind, where in pairs(HOMES) do
         assert.equal("", ok(c.epoch("tag", "vms/demo@" .. digest, "v3")).out)
         assert.equal(manifest, raw(c, "vms/demo:v2"))
         assert.equal(manifest, raw(c, "vms/demo:v3"))
+        ok(c.epoch("tag", "vms/demo:v1", "vms/demo:v2"))
 
         assert.equal("", ok(c.epoch("rm", "vms/demo@" .. digest, "vms/demo:never")).out)
         local left = ok(c.epoch("ls", "--json")).out:gsub("%s", "") -- registries remember the name
@@ -385,7 +386,8 @@ describe("what is typed wrong", function()
       ["ls demo:v1"] = "ls takes a NAME without tag", ["ls Demo"] = "upper case",
       ["ls x@sha256:" .. ("0"):rep(64)] = "ls takes a NAME", ["ls a b"] = "too many arguments",
       ["inspect"] = "missing argument", ["inspect demo:a:b"] = "not allowed", ["inspect http://x/y"] = "no scheme",
-      ["tag demo"] = "missing argument", ["tag demo a/b"] = "not allowed", ["tag demo -x"] = "unknown option",
+      ["tag demo"] = "missing argument", ["tag demo -x"] = "unknown option",
+      ["tag demo a/b"] = "cross%-repository tagging not supported", ["tag demo other:v1"] = "copy does that",
       ["rm"] = "missing argument", ["rm demo:"] = "the tag is empty", ["rm demo@sha256:x"] = "64",
       ["inspect demo --row"] = 'did you mean "%-%-raw"',
     } do

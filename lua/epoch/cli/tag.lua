@@ -1,16 +1,30 @@
 --- epoch tag REF NEWTAG
+local errors = require "epoch.errors"
 local jobs = require "epoch.cli.job"
 local json = require "epoch.json"
 local output = require "epoch.cli.output"
+local text = require "epoch.text"
 
 local M = {}
+
+-- The new tag; also as NAME:NEWTAG, with the NAME it has already.
+local function new_tag(job, ref, typed)
+  local own = ref.name .. ":"
+  if typed:sub(1, #own) == own then
+    typed = typed:sub(#own + 1)
+  elseif typed:find("[:/]") then
+    return errors.fail("usage", ("cross-repository tagging not supported: %s is no tag of %s; copy does that")
+      :format(text.quote(typed), ref.name))
+  end
+  return job:tag(typed)
+end
 
 -- The manifest under another name, byte for byte.
 local function tag(job, args)
   local ref, err = job:reference(args.ref)
   local new, home, found, digest
   if ref then
-    new, err = job:tag(args.new_tag)
+    new, err = new_tag(job, ref, args.new_tag)
   end
   if new then
     home, err = job:open(ref)
