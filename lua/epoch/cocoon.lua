@@ -49,12 +49,14 @@ function M.resolve_cocoon_binary(value)
     .. "or set $%s to its path"):format(M.cocoon_binary_env))
 end
 
--- The caller's environment without what is none of cocoon's business.
-local function environment()
-  local out = {}
+-- The caller's environment without what is none of cocoon's business; with another root for its
+-- files where that is wished.
+local function environment(root_dir)
+  local out = { root_dir and paths.ROOT_DIR_ENV .. "=" .. root_dir }
   for _, pair in ipairs(core.environ()) do
     local name = pair:match("^[^=]*")
-    if not (name:find("^EPOCH_.*TOKEN") or name:find("^EPOCH_S3_") or name:find("^AWS_")) then
+    if not (root_dir and name == paths.ROOT_DIR_ENV or name:find("^EPOCH_.*TOKEN")
+        or name:find("^EPOCH_S3_") or name:find("^AWS_")) then
       out[#out + 1] = pair
     end
   end
@@ -71,11 +73,12 @@ local SCHEMA = {
       'must be a descriptor, "inherit" or "null"'
   end },
   grace = { type = "number", min = 0 },
+  root_dir = { type = "string", min = 1 },
 }
 
 --- cocoon as a child process. `binary`: its path; `stderr`: where its words go, a descriptor,
--- "inherit" (the default) or "null".
----@param given? { binary: string?, stderr: integer|string|nil, grace: number? }
+-- "inherit" (the default) or "null"; `root_dir`: where its files are, if not where it thinks.
+---@param given? { binary: string?, stderr: integer|string|nil, grace: number?, root_dir: string? }
 ---@return table?
 ---@return epoch.Error?
 function M.exec_cocoon(given)
@@ -91,7 +94,9 @@ function M.exec_cocoon(given)
   elseif stderr == "null" then
     stderr = false
   end
-  return setmetatable({ binary = binary, stderr = stderr, grace = opts.grace or GRACE }, Exec)
+  return setmetatable({
+    binary = binary, stderr = stderr, grace = opts.grace or GRACE, root_dir = opts.root_dir,
+  }, Exec)
 end
 
 local function last_words(stderr)
@@ -119,7 +124,7 @@ end
 
 local function spawn(self, task, argv, stdio)
   local p, message, code = task.loop:spawn {
-    argv = argv, env = environment(), stdin = stdio.stdin, stdout = stdio.stdout or "null",
+    argv = argv, env = environment(self.root_dir), stdin = stdio.stdin, stdout = stdio.stdout or "null",
     stderr = self.stderr, grace = self.grace,
   }
   if not p then
