@@ -18,7 +18,7 @@ local RANK = {
   -- use cases: sequence and cleanup
   [3] = { "ports", "snapshot", "snapshot.*", "cloudimg", "cloudimg.*", "registry", "registry.*",
           "migrate", "copy", "copy.*", "listeners", "gc", "fsck", "job",
-          "home", "locate", "mirrors", "inspect" },
+          "home", "locate", "mirrors", "inspect", "puller", "puller.*" },
   -- the public names
   [4] = { "epoch" },
   -- the doors

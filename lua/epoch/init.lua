@@ -20,6 +20,7 @@ local PUBLIC = {
   manifest = "epoch.manifest",
   media = "epoch.media",
   ports = "epoch.ports",
+  puller = "epoch.puller",
   reference = "epoch.reference",
   registry = "epoch.registry",
   snapshot = "epoch.snapshot",
