@@ -52,7 +52,7 @@ local function user_line()
 end
 
 local CONF = [[
-${modules}${user}worker_processes 1;
+${modules}${user}worker_processes ${workers};
 pid ${dir}/nginx.pid;
 lock_file ${dir}/nginx.lock;
 error_log ${dir}/error.log notice;
@@ -144,7 +144,7 @@ function M.text(opts, list, dir)
   end
   local values = {
     modules = modules(), user = user_line(), http = opts.http or "",
-    main = opts.main or "", servers = table.concat(blocks),
+    main = opts.main or "", workers = ("%d"):format(opts.workers or 1), servers = table.concat(blocks),
     owner = assert(read_file("/proc/self/stat")):match("^%d+"),
   }
   local conf = CONF:gsub("%${(%w+)}", values)

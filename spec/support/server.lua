@@ -163,7 +163,8 @@ local function launch(self)
   return false
 end
 
-local KNOWN = { locations = true, files = true, answers = true, tls = true, http2 = true, http = true, main = true }
+local KNOWN = { locations = true, files = true, answers = true, tls = true, http2 = true, http = true, main = true,
+  workers = true }
 
 ---@class spec.ServerOptions
 ---@field locations table<string, string>? what nginx.conf says inside them: see `lua` and `raw`
@@ -173,6 +174,7 @@ local KNOWN = { locations = true, files = true, answers = true, tls = true, http
 ---@field http2 boolean?
 ---@field http string? more lines of nginx.conf in its http block; ${dir} is the directory
 ---@field main string? more lines outside of it
+---@field workers integer? 1
 
 --- Starts a server.
 ---@param opts spec.ServerOptions
