@@ -1,0 +1,79 @@
+--- The puller and a real S3 store: as it was once set up, a bucket that machines fill their cocoon from.
+local core = require "epoch.core"
+local golden = require "spec.support.golden"
+local homes = require "epoch.home"
+local manifest = require "epoch.manifest"
+local paths = require "epoch.cocoon.paths"
+local puller = require "epoch.puller"
+local radosgw = require "spec.support.radosgw"
+local support = require "spec.support.store"
+local work = require "spec.support.work"
+
+local missing = radosgw.missing()
+local describe_or_skip = missing and function(name)
+  describe(name, function()
+    it("needs Ceph's gateway", function() pending(missing) end)
+  end)
+end or describe
+
+describe_or_skip("a puller from a bucket", function()
+  local gateway, bucket
+
+  setup(function()
+    gateway = radosgw.start()
+    bucket = gateway:bucket()
+  end)
+
+  teardown(function()
+    gateway:stop()
+  end)
+
+  -- The golden objects, stored anew.
+  local function fill(task, dir, config)
+    work.write_file(dir .. "/objects.tar", golden.read("gen1/objects.tar"))
+    assert(core.mkdir(dir .. "/golden"))
+    os.execute(("tar -xf '%s/objects.tar' -C '%s/golden'"):format(dir, dir))
+    local home = assert(homes.open(task, config.home, config.options))
+    local bytes = golden.read("gen1/manifest.json")
+    local m = assert(manifest.parse(bytes))
+    for _, list in ipairs { m.layers, m.base_images } do
+      for _, layer in ipairs(list) do
+        assert(home:put_blob("g-small", layer.digest, layer.size, function()
+          return core.file(dir .. "/golden/blobs/" .. layer.digest:gsub(":", "/"))
+        end))
+      end
+    end
+    assert(home:put_manifest("g-small", "v1", bytes))
+    assert.equal(bytes, home:get_manifest("g-small", "v1").bytes)
+    home:close()
+  end
+
+  it("pulls in the background, and with what it was configured with", function()
+    support.with_task(function(task, dir)
+      local config = { home = "s3://" .. bucket, options = gateway:options {} }
+      fill(task, dir, config)
+      local root = dir .. "/cocoon"
+      local p = assert(puller.new_from_config(config, root))
+      assert.same({ "g-small" }, p:list_remote())
+      local warming = assert(p:prewarm { "g-small:v1" })
+      assert.is_true(warming:wait())
+      local here = paths.new { root_dir = root }
+      local id = assert(here:resolve_snapshot_id("g-small"))
+      local record = assert(here:read_snapshot_db()).snapshots[id]
+      for _, layer in ipairs(assert(manifest.parse(golden.read("gen1/manifest.json"))).layers) do
+        assert.equal(layer.digest, core.digest(work.read_file(record.data_dir .. "/" .. layer.title)))
+      end
+      assert.is_true(puller.new_from_config(config, root .. "2"):ensure_snapshot_tag("g-small", "v1"))
+    end)
+  end)
+
+  it("is refused where its keys are wrong, and says so", function()
+    support.with_task(function(_, dir)
+      local config = { home = "s3://" .. bucket, options = gateway:options { secret_key = "wrong" } }
+      local ok, err = puller.new_from_config(config, dir .. "/cocoon"):ensure_snapshot_tag("g-small", "v1")
+      assert.is_nil(ok)
+      assert.equal("unauthorized", err.kind)
+      assert.is_nil(tostring(err):find("wrong", 1, true))
+    end)
+  end)
+end)
