@@ -4,6 +4,7 @@
 --     manifests/NAME/TAG.json                  manifests by tag, as pushed
 --     manifests/NAME/_digests/sha256-HEX.json  the same by digest
 --     blobs/sha256/HEX
+--     gc.json                                  blobs that are being removed (registry.removal)
 --
 -- The keys are the truth. A manifest is stored by digest, then by tag, then the catalog
 -- follows; tags are taken away in the same order, so that whatever is cut short can be done
@@ -14,6 +15,8 @@ local errors = require "epoch.errors"
 local files = require "epoch.registry.files"
 local manifests = require "epoch.objectstore.manifests"
 local reference = require "epoch.reference"
+local removal = require "epoch.registry.removal"
+local stored = require "epoch.registry.stored"
 local tags_of = require "epoch.registry.tags"
 
 local Registry = {
@@ -21,6 +24,7 @@ local Registry = {
   blob_size = blobs.blob_size, blob_exists = blobs.blob_exists, get_blob = blobs.get_blob,
   put_blob = blobs.put_blob, mount_blob = blobs.mount_blob, delete_blob = blobs.delete_blob,
   push_blob = files.push_blob, pull_blob = files.pull_blob,
+  each_manifest = stored.each, announce_removal = removal.announce, end_removal = removal.withdraw,
 }
 Registry.__index = Registry
 
@@ -94,17 +98,30 @@ function Registry:get_manifest(name, given)
   return { bytes = bytes, media_type = media_type, digest = digest }
 end
 
+-- Stores a manifest by its digest. Its blobs have been there, and are there still: from now on no
+-- gc removes them.
+local function hold(self, name, digest, bytes, needed)
+  local ok, err = self.store:put((key_of(name, digest)), #bytes, bytes, { digest = digest })
+  if ok and #needed > 0 then
+    ok, err = removal.settle(self, needed)
+    if ok then
+      ok, err = manifests.check_blobs(self, name, needed)
+    end
+  end
+  return ok, err
+end
+
 function Registry:put_manifest(name, given, bytes, media_type)
   local key, kind = key_of(name, given)
   if not key then
     return nil, kind
   end
-  local digest, err = manifests.check(self, name, given, bytes, media_type)
+  local digest, err, members = manifests.check(self, name, given, bytes, media_type)
   if not digest then
     return nil, err
   end
   local etag
-  etag, err = self.store:put((key_of(name, digest)), #bytes, bytes, { digest = digest })
+  etag, err = hold(self, name, digest, bytes, manifests.blobs(members))
   if etag and kind == "tag" then
     etag, err = self.store:put(key, #bytes, bytes, { digest = digest })
     if etag then

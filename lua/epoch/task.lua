@@ -259,6 +259,36 @@ function Task:all(functions, limit)
   return nil, failed.err
 end
 
+--- Runs `use(item)` for every item of a list, at most `limit` at once, as `all` does; nothing is
+--- kept of what they answer. A signal is noticed in between, also where nothing has to be waited
+--- for.
+---@param items any[]
+---@param limit integer
+---@param use fun(item: any): any, table?
+---@return true?
+---@return table? error
+function Task:each(items, limit, use)
+  local at, workers = 0, {}
+  for i = 1, math.min(limit, #items) do
+    workers[i] = function()
+      while at < #items do
+        at = at + 1
+        local item = items[at]
+        local ok, err = self:sleep(0)
+        if ok then
+          ok, err = use(item)
+        end
+        if ok == nil and err ~= nil then
+          return nil, err
+        end
+      end
+      return true
+    end
+  end
+  local done, err = self:all(workers)
+  return done and true, err
+end
+
 --- Ends the loop, if it is the task's own, and with it what still runs in it.
 function Task:close()
   self.attendants:close()

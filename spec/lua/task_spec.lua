@@ -76,6 +76,46 @@ describe("a task", function()
     end)
   end)
 
+  it("takes the items of a list, a few at once, until one fails or a signal comes", function()
+    with_task(function(task)
+      local items, seen, running, most = {}, {}, 0, 0
+      for i = 1, 20 do
+        items[i] = i
+      end
+      local function take(item)
+        running = running + 1
+        most = math.max(most, running)
+        assert(task:sleep(0.001 * (item % 3)))
+        running = running - 1
+        seen[#seen + 1] = item
+        return true
+      end
+      assert.is_true(task:each(items, 3, take))
+      table.sort(seen)
+      assert.same(items, seen)
+      assert.equal(3, most)
+      assert.is_true(task:each({}, 3, take))
+      assert.is_true(task:each({ 1 }, 64, take))
+
+      seen = {}
+      local done, err = task:each(items, 2, function(item)
+        seen[#seen + 1] = item
+        if item == 5 then
+          return errors.fail("io", "enough")
+        end
+        return true
+      end)
+      assert.is_nil(done)
+      assert.equal("enough", err.message)
+      assert.is_true(#seen <= 6)
+
+      task.loop:cancel("stop")
+      done, err = task:each(items, 2, function() return true end)
+      assert.is_nil(done)
+      assert.equal("cancelled", err.kind)
+    end)
+  end)
+
   it("needs no branch that waits", function()
     with_task(function(task)
       assert.same({ 1, 2 }, task:all { function() return 1 end, function() return 2 end })

@@ -97,6 +97,28 @@ function M.blobs(members)
   return found
 end
 
+--- Are these blobs there, with the sizes that a manifest says?
+---@param home table
+---@param name string
+---@param blobs { digest: epoch.digest, size: integer }[]
+---@return true?
+---@return epoch.Error?
+function M.check_blobs(home, name, blobs)
+  for _, blob in ipairs(blobs) do
+    local size, err = home:blob_size(name, blob.digest)
+    if not size and err.kind == "not_found" then
+      return errors.fail("blob_unknown", ("the manifest needs blob %s, which is not in %s; "
+        .. "it has to be stored first"):format(blob.digest, home:describe()))
+    elseif not size then
+      return nil, err
+    elseif size ~= blob.size then
+      return errors.fail("size_mismatch", ("blob %s has %.0f bytes in %s, the manifest says "
+        .. "%.0f"):format(blob.digest, size, home:describe(), blob.size))
+    end
+  end
+  return true
+end
+
 --- Checks a manifest before it is stored in `home` under `name` and `given`: its digest and
 --- media type, when it is whole and all its blobs are there.
 ---@param home table
@@ -123,21 +145,11 @@ function M.check(home, name, given, bytes, media_type)
   end
   local blobs
   blobs, err = M.blobs(members)
+  if blobs then
+    blobs, err = M.check_blobs(home, name, blobs)
+  end
   if not blobs then
     return nil, err
-  end
-  for _, blob in ipairs(blobs) do
-    local size
-    size, err = home:blob_size(name, blob.digest)
-    if not size and err.kind == "not_found" then
-      return errors.fail("blob_unknown", ("the manifest needs blob %s, which is not in %s; "
-        .. "it has to be stored first"):format(blob.digest, home:describe()))
-    elseif not size then
-      return nil, err
-    elseif size ~= blob.size then
-      return errors.fail("size_mismatch", ("blob %s has %.0f bytes in %s, the manifest says "
-        .. "%.0f"):format(blob.digest, size, home:describe(), blob.size))
-    end
   end
   return digest, media_type, members
 end
