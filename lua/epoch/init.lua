@@ -12,6 +12,7 @@ local PUBLIC = {
   copy = "epoch.copy",
   core = "epoch.core",
   errors = "epoch.errors",
+  fsck = "epoch.fsck",
   gc = "epoch.gc",
   home = "epoch.home",
   inspect = "epoch.inspect",

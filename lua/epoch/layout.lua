@@ -18,6 +18,7 @@ local json = require "epoch.json"
 local manifests = require "epoch.objectstore.manifests"
 local objectstore = require "epoch.objectstore"
 local reference = require "epoch.reference"
+local stored = require "epoch.layout.stored"
 
 local MARK, MARK_BYTES = "oci-layout", '{"imageLayoutVersion":"1.0.0"}'
 local TRIES = 200
@@ -252,6 +253,16 @@ end
 local function own_name(self)
   local last = (self.path:match("([^/]+)/*$") or ""):lower()
   return reference.check_name(last) and last or "image"
+end
+
+--- Tells `use` of every manifest, as a registry in an object store does; each is a blob.
+---@param use fun(one: epoch.registry.Stored)
+function Layout:each_manifest(_, use)
+  local index, err = read_index(self)
+  if not index then
+    return nil, err
+  end
+  return stored.each(self, index.entries, own_name(self), use)
 end
 
 function Layout:repositories()

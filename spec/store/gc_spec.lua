@@ -329,7 +329,8 @@ describe("what is no blob", function()
       support.put_artifact(home, "a", "v1", { "one" })
       local one, hex = core.digest("one"):gsub(":", "/"), core.digest("x"):match(":(.*)")
       work.write_file(dir .. "/blobs/" .. one, "another size")
-      for _, path in ipairs { "blobs/sha256/short", "blobs/sha256/" .. hex:upper(), "blobs/md5/" .. hex, "blobs/" .. hex,
+      for _, path in ipairs { "blobs/sha256/short", "blobs/sha256/" .. hex:upper(), "blobs/md5/" .. hex,
+                              "blobs/" .. hex,
                               "blobs/sha256/more/" .. hex, "blobs/sha512/" .. hex, "uploads/u/1", "x" } do
         assert(core.mkdir((dir .. "/" .. path):match("^(.*)/")))
         work.write_file(dir .. "/" .. path, "x")
@@ -465,7 +466,7 @@ describe("a push beside a gc", function()
   end)
 
   it("is safe in processes of their own, too", function()
-    with_home(function(home, dir, task)
+    with_home(function(_, dir, task)
       local function start(text)
         local path = os.tmpname()
         work.write_file(path, ([[
