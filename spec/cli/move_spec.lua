@@ -5,6 +5,7 @@ local core = require "epoch.core"
 local json = require "epoch.json"
 local media = require "epoch.media"
 local program = require "spec.support.program"
+local radosgw = require "spec.support.radosgw"
 local registry = require "spec.support.registry"
 local standin = require "spec.support.standin"
 local tar = require "spec.support.tar"
@@ -45,14 +46,15 @@ local function ok(result)
   return result
 end
 
-local remote
+local remote, gateway
 setup(function()
   remote = not registry.missing() and registry.start { auth = true } or nil
+  gateway = not radosgw.missing() and radosgw.start() or nil
 end)
 
 teardown(function()
-  if remote then
-    remote:stop()
+  for _, server in pairs { remote, gateway } do
+    server:stop()
   end
 end)
 
@@ -66,9 +68,18 @@ local HOMES = {
   ["oci:"] = function(dir)
     return { "--registry", "oci:" .. dir .. "/layout" }
   end,
+  ["s3://"] = function(dir)
+    if not gateway then
+      return nil, radosgw.missing()
+    end
+    local given = gateway:options {}
+    work.write_file(dir .. "/config.lua", ([[proxy = "" s3 = { endpoint = %q, access_key = %q, secret_key = %q }]])
+      :format(given.endpoint, given.access_key, given.secret_key))
+    return { "--config", dir .. "/config.lua", "--registry", "s3://" .. gateway:bucket() }
+  end,
   ["docker-registry"] = function(dir)
     if not remote then
-      return nil
+      return nil, registry.missing()
     end
     work.write_file(dir .. "/config.lua", ('hosts = { ["%s"] = { credentials = function() return "%s", "%s" end } }')
       :format(remote.host, remote.user, remote.password))
@@ -90,9 +101,9 @@ for name, home_words in pairs(HOMES) do
   describe("a snapshot by way of " .. name, function()
     it("is pushed once, pulled whole, and got as an archive", function()
       with_cocoons(function(c)
-        local home = home_words(c.dir)
+        local home, missing = home_words(c.dir)
         if not home then
-          return pending(registry.missing())
+          return pending(missing)
         end
         local pushed = json.decode(ok(c.epoch(with_words({ "push", "demo:v1", "--json" }, home))).out)
         assert.same({ "demo", "v1", "snapshot" }, { pushed.name, pushed.tag, pushed.kind })
