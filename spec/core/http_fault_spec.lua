@@ -78,6 +78,14 @@ describe("a bad answer", function()
           ngx.flush(true)
           return ngx.exit(444)
         ]],
+        -- the end of chunks behind an answer to HEAD; then whatever comes next is answered
+        ["= /stray"] = server.raw [[
+          sock:send("HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n")
+          ngx.sleep(0.02)
+          sock:send("0\r\n\r\n")
+          repeat local line = sock:receive("*l") until not line or line == ""
+          sock:send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nused")
+        ]],
         ["= /silent"] = server.lua "ngx.sleep(20)",
         ["= /stalls"] = server.raw [[
           sock:send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf")
@@ -192,6 +200,12 @@ describe("a bad answer", function()
     assert.equal("ok", assert(fetch("/identity")).body)
     assert.equal("ok", assert(fetch("/gzip", { any_encoding = true })).body)
     assert.equal(404, assert(fetch("/gzip_error")).status)
+  end)
+
+  it("to HEAD with bytes behind it is not taken for the next one", function()
+    assert.equal(404, assert(fetch("/stray", { method = "HEAD" })).status)
+    http.step(loop, 0.1)
+    assert.equal("until it ends", assert(fetch("/to_the_end")).body)
   end)
 
   it("with too much in its head is refused", function()

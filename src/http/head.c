@@ -116,6 +116,23 @@ static bool encoding_is_plain(struct ep_request *req)
   return true;
 }
 
+/* There are servers that announce chunks in their answer to a HEAD and then send the last of
+** them, which whoever uses the connection next would take for an answer. Nobody does. */
+static bool forbid_reuse(struct ep_request *req)
+{
+  const struct ep_headers *h = &req->head.headers;
+  CURLcode rc = CURLE_OK;
+  size_t i;
+  if (strcmp(req->spec.method, "HEAD") != 0)
+    return true;
+  for (i = 0; i < h->n && rc == CURLE_OK; i++)
+    if (strcmp(h->v[i].name, "transfer-encoding") == 0)
+      rc = curl_easy_setopt(req->easy, CURLOPT_FORBID_REUSE, 1L);
+  if (rc != CURLE_OK)
+    ep_request_flaw(req, "internal", "%s", curl_easy_strerror(rc));
+  return rc == CURLE_OK;
+}
+
 static bool end_block(struct ep_request *req)
 {
   struct ep_head *head = &req->head;
@@ -135,7 +152,7 @@ static bool end_block(struct ep_request *req)
     head->refused = true; /* curl sends the request again without the expectation */
     return true;
   }
-  if (!framing_is_sound(req) || !encoding_is_plain(req))
+  if (!framing_is_sound(req) || !encoding_is_plain(req) || !forbid_reuse(req))
     return false;
   head->complete = true;
   req->following = ep_redirect_wanted(req);
