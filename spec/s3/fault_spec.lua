@@ -94,6 +94,7 @@ local BUCKETS = {
       if headers["if-match"] == '"another"' then return refuse(412, "PreconditionFailed") end
     end
     return object("x") ]],
+  absent = [[ return refuse(404, "NoSuchKey") ]],
   -- answers that are broken
   cut = [[ if count(bucket) == 1 then
       ngx.header["Content-Length"] = 100
@@ -257,6 +258,12 @@ describe("an S3 store that misbehaves", function()
     assert.is_nil(store.unquoted)
     kind("conflict", store:put("k", 1, "y", { if_match = '"another"' }))
     assert.same({ ETAG, '"another"' }, seen("quoted"))
+  end)
+
+  it("may say of what is gone that it is not there", function()
+    local err = kind("conflict", open("absent"):put("k", 1, "y", { if_match = ETAG }))
+    assert.matches("k in s3://absent/p was changed by another", err.message, 1, true)
+    kind("not_found", open("absent"):put("k", 1, "y", { if_none_match = "*" }))
   end)
 
   it("is read again when its answer was cut", function()

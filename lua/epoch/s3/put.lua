@@ -88,9 +88,13 @@ end
 
 -- "Another one", it was said of an ETag with quotes: is it this one all the same?
 local function is_mistaken(put)
-  local info = put.if_match and not put.store.unquoted and unquoted(put.if_match) ~= put.if_match
-    and put.store:head(put.key)
+  local info = put.if_match and unquoted(put.if_match) ~= put.if_match and put.store:head(put.key)
   return info and info.etag == put.if_match
+end
+
+-- Some stores say of what is not there that it is another one, some that it is not there.
+local function is_conflict(put, err)
+  return err.kind == "conflict" or err.kind == "not_found" and put.if_match ~= nil
 end
 
 -- Is what is there now what was to be put? After a try whose answer was lost, "conflict" may
@@ -103,22 +107,25 @@ local function landed(put)
 end
 
 local function put_conditional(put, payload)
-  local lost = false
-  return put.store.session.transport:attempts(function()
+  local store, lost = put.store, false
+  local bare = store.unquoted
+  return store.session.transport:attempts(function()
     local etag, err, after = send(put, payload, {
-      ["if-match"] = put.if_match and put.store.unquoted and unquoted(put.if_match) or put.if_match,
+      ["if-match"] = put.if_match and bare and unquoted(put.if_match) or put.if_match,
       ["if-none-match"] = put.if_none_match,
     })
     if etag then
+      store.unquoted = bare
       return etag
-    elseif err.kind == "conflict" and is_mistaken(put) then
-      put.store.unquoted = true
+    elseif not is_conflict(put, err) then
+      lost = lost or retry.worth(err)
+      return nil, err, after
+    elseif not bare and is_mistaken(put) then
+      bare = true
       return nil, errors.new("unavailable", err.message, { cause = err }), 0
-    elseif err.kind == "conflict" and lost then
-      etag = landed(put)
     end
-    lost = lost or retry.worth(err)
-    return etag, err, after
+    etag = lost and landed(put) or nil
+    return etag, errors.new("conflict", err.message, { cause = err })
   end)
 end
 
