@@ -88,16 +88,28 @@ describe_or_skip("an S3 store", function()
     end)
   end)
 
-  it("passes over objects whose names are no keys", function()
+  it("tells objects apart whose names are no keys", function()
     local store = open { prefix = "odd" }
     for _, name in ipairs { "a b+c~d", "a//b", ".hidden", "\195\169", "x/../y", "t\1t", "dir/" } do
       assert(store.session:ask { method = "PUT", key = "odd/" .. name, body = "" }):discard()
     end
     assert(store:put("z", 1, "z"))
-    assert.same({ "z" }, names(store:list("")))
-    assert.same({ "z" }, names(store:list("", { delimiter = "/" })))
+    local page = store:list("")
+    assert.same({ "z" }, names(page))
+    assert.same({ ".hidden", "a b+c~d", "a//b", "dir/", "t\1t", "x/../y", "\195\169" }, page.others)
+    page = store:list("", { delimiter = "/" })
+    assert.same({ "z" }, names(page))
+    assert.same({ "a/", "dir/", "x/" }, page.prefixes)
     for limit = 1, 3 do
-      assert.same({ "z" }, names(store:list("", { limit = limit })))
+      local all, after = {}, nil
+      repeat
+        page = assert(store:list("", { limit = limit, after = after }))
+        for _, other in ipairs(page.others or {}) do
+          all[#all + 1] = other
+        end
+        after = page.last
+      until not page.more
+      assert.equal(7, #all)
     end
   end)
 

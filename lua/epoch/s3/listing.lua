@@ -1,8 +1,8 @@
 --- The keys of a bucket, a page at a time: ListObjectsV2 as epoch.objectstore has it.
 --
--- Objects that others have put there under names that are no keys are passed over. What the
--- store answers must go forward, in order, below what was asked for: else a listing would
--- have no end, or give away keys of somebody else.
+-- Objects under names that no key can have are told apart, as `others`. What the store answers
+-- must go forward, in order, below what was asked for: else a listing would have no end, or
+-- give away keys of somebody else.
 local calendar = require "epoch.calendar"
 local errors = require "epoch.errors"
 local objectstore = require "epoch.objectstore"
@@ -40,6 +40,11 @@ local function name_of(state, raw, last)
   return raw:sub(#state.base + 1)
 end
 
+local function add_other(state, name)
+  state.page.others = state.page.others or {}
+  table.insert(state.page.others, name)
+end
+
 local function add_object(state, element)
   local raw = xml.text(element, "Key")
   local key, err = name_of(state, raw, state.last_key)
@@ -54,6 +59,8 @@ local function add_object(state, element)
   elseif objectstore.check_key(key) then
     local keys = state.page.keys
     keys[#keys + 1] = { key = key, size = size, modified = modified }
+  else
+    add_other(state, key)
   end
   return true
 end
@@ -68,6 +75,8 @@ local function add_prefix(state, element)
   if objectstore.check_prefix(prefix) and prefix:sub(-1) == "/" then
     local prefixes = state.page.prefixes
     prefixes[#prefixes + 1] = prefix
+  else
+    add_other(state, prefix)
   end
   return true
 end
@@ -135,7 +144,7 @@ end
 ---@param store { session: table, base: string, describe: function } `base`: what stands before every key
 ---@param prefix string
 ---@param given { delimiter: string?, after: string?, limit: integer? }?
----@return { keys: table[], prefixes: string[], more: boolean, last: string? }?
+---@return { keys: table[], prefixes: string[], others: string[]?, more: boolean, last: string? }?
 ---@return epoch.Error?
 function M.page(store, prefix, given)
   given = options.check("store:list", SCHEMA, given, 3)
