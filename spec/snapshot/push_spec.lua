@@ -120,6 +120,22 @@ describe("a push", function()
     end)
   end)
 
+  it("with annotations that no manifest can hold moves nothing", function()
+    with(function(push, store)
+      for why, opts in pairs {
+        ["annotations: .*no UTF%-8"] = { annotations = { a = "\255" } },
+        ["annotations: .*no UTF%-8: "] = { source = "https://\128" },
+        ["annotations: .*fewer annotations"] = { annotations = { a = ("x"):rep(5 * 1024 * 1024) } },
+      } do
+        local result, err = push(SMALL, opts)
+        assert.is_nil(result)
+        assert.equal("usage", err.kind)
+        assert.matches(why, tostring(err))
+        assert.is_false(store:logged("blob"))
+      end
+    end)
+  end)
+
   it("that cannot be finished writes no manifest", function()
     local head = tar.file("snapshot.json", '{"version":1,"config":{"name":"x"}}')
     local cases = {

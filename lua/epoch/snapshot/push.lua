@@ -213,6 +213,18 @@ local function annotations_of(opts, created)
   return out
 end
 
+-- What no manifest can hold, even one without layers, is told before anything is moved.
+local function check_annotations(opts, now)
+  local ok, err = manifest.build {
+    config = { media_type = media.SNAPSHOT_CONFIG, size = 0, digest = core.digest "" }, layers = {},
+    annotations = annotations_of(opts, clock.format(now)),
+  }
+  if not ok then
+    return errors.fail("usage", "annotations: " .. err.message)
+  end
+  return true
+end
+
 -- Config and manifest, once every layer is where it belongs.
 function Job:seal(now)
   local opts, created = self.opts, clock.format(now)
@@ -261,13 +273,16 @@ end
 ---@return epoch.Error?
 function M.push(task, uploader, runner, opts)
   local now, err = clock.now(opts.created_at)
-  if not now then
+  local ok = now
+  if now then
+    ok, err = check_annotations(opts, now)
+  end
+  if not ok then
     return nil, err
   end
   local job = setmetatable({ task = task, uploader = uploader, cocoon = runner, opts = opts,
                              listeners = listeners.new("push", opts), layers = {}, files = {}, sent = {},
                              spools = {} }, Job)
-  local ok
   ok, err = job:export()
   if not ok then
     return nil, err
