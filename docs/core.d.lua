@@ -120,9 +120,10 @@ function source:close() end
 ---@class epoch.sink
 local sink = {}
 
---- A file that appears under its name when the sink is finished: whole, and on disk.
+--- A file that appears under its name when the sink is finished: whole, and on disk. Only a
+--- regular file is replaced. Without a mode it is what the umask leaves of 0666.
 ---@param path string
----@param options { mode: integer?, replace: boolean?, sync: boolean? }? 0644, true, true
+---@param options { mode: integer?, replace: boolean?, sync: boolean? }? nil, true, true
 ---@return epoch.sink?
 function core.create(path, options) end
 

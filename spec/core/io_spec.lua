@@ -1,4 +1,5 @@
 local core = require "epoch.core"
+local interpreter = require "spec.support.interpreter"
 local work = require "spec.support.work"
 
 describe("a source of bytes", function()
@@ -239,6 +240,30 @@ describe("core.create", function()
       assert.is_true(sink:finish())
       assert.equal("old", work.read_file(dir .. "/victim"))
       assert.equal("new", work.read_file(dir .. "/f"))
+    end)
+  end)
+
+  it("replaces nothing but files", function()
+    work.in_directory(function(dir)
+      os.execute(("mkfifo '%s/fifo'; mkdir '%s/dir'; ln -s fifo '%s/link'"):format(dir, dir, dir))
+      for _, name in ipairs { "fifo", "dir", "link" } do
+        local sink, message, code = core.create(dir .. "/" .. name)
+        assert.is_nil(sink)
+        assert.equal("exists", code)
+        assert.matches(name .. " is there and is no regular file$", message)
+      end
+    end)
+  end)
+
+  it("leaves the mode to the umask, unless it is told", function()
+    work.in_directory(function(dir)
+      work.write_file(dir .. "/child.lua", interpreter.paths() .. [[
+        local create = require("epoch.core").create
+        create(arg[1] .. "/a"):finish()
+        create(arg[1] .. "/b", { mode = tonumber("644", 8) }):finish()
+      ]])
+      assert.equal("640 644 ", work.output(("umask 027; env %s %s %s/child.lua %s && stat -c %%a %s/? | tr '\\n' ' '")
+        :format(interpreter.preloaded(), interpreter.path(), dir, dir, dir)))
     end)
   end)
 

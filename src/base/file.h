@@ -21,9 +21,11 @@ struct ep_source *ep_source_range(struct ep_host *host, int fd, void *owner,
 /* ---- writing (file_sink.c) ---- */
 
 enum { EP_FILE_REPLACE = 1, EP_FILE_NO_SYNC = 2 };
+#define EP_FILE_MODE_UMASK ((unsigned)-1) /* 0666 without what the umask takes away */
 /* A new file that gets its name when it is finished: file and directory are on disk by then
 ** (unless EP_FILE_NO_SYNC). Until then it has no name, so that nothing is left behind,
-** whatever happens. Without EP_FILE_REPLACE a name that is taken fails with "exists". */
+** whatever happens. Without EP_FILE_REPLACE a name that is taken fails with "exists"; with it, one
+** that leads to a directory or a device fails at once. */
 struct ep_sink *ep_sink_file(struct ep_host *host, const char *path, unsigned mode,
                              unsigned how, struct ep_err *err) EP_MUST;
 

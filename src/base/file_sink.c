@@ -52,10 +52,21 @@ static enum ep_status temp_name(struct file_sink *f, struct ep_err *err)
   return EP_OK;
 }
 
+/* A rename would put a file where /dev/null was. */
+static enum ep_status check_replaced(struct file_sink *f, struct ep_err *err)
+{
+  struct stat st;
+  if ((f->how & EP_FILE_REPLACE) && fstatat(f->dir_fd, f->name, &st, 0) == 0 &&
+      !S_ISREG(st.st_mode))
+    return ep_fail(err, "exists", "%s is there and is no regular file", f->path);
+  return EP_OK;
+}
+
 static enum ep_status open_temp(struct file_sink *f, struct ep_err *err)
 {
+  mode_t mode = f->mode == EP_FILE_MODE_UMASK ? 0666 : 0600;
   int tries;
-  f->fd = openat(f->dir_fd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+  f->fd = openat(f->dir_fd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
   if (f->fd >= 0)
     return EP_OK;
   if (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT && errno != EINVAL)
@@ -64,7 +75,7 @@ static enum ep_status open_temp(struct file_sink *f, struct ep_err *err)
     if (temp_name(f, err) != EP_OK)
       return EP_ERR;
     f->fd = openat(f->dir_fd, f->temp,
-                   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+                   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     if (f->fd >= 0)
       return EP_OK;
     if (errno != EEXIST)
@@ -128,7 +139,7 @@ static enum ep_status file_finish(struct ep_sink *s, struct ep_err *err)
 {
   struct file_sink *f = (struct file_sink *)s;
   bool sync = !(f->how & EP_FILE_NO_SYNC);
-  if (fchmod(f->fd, f->mode) < 0)
+  if (f->mode != EP_FILE_MODE_UMASK && fchmod(f->fd, f->mode) < 0)
     return ep_fail_errno(err, errno, "setting the mode of %s", f->path);
   if (sync && fsync(f->fd) < 0)
     return ep_fail_errno(err, errno, "writing %s to disk", f->path);
@@ -188,7 +199,7 @@ struct ep_sink *ep_sink_file(struct ep_host *host, const char *path, unsigned mo
     goto failed;
   }
   f->dir_fd = open_parent(path, err);
-  if (f->dir_fd < 0 || open_temp(f, err) != EP_OK)
+  if (f->dir_fd < 0 || check_replaced(f, err) != EP_OK || open_temp(f, err) != EP_OK)
     goto failed;
   return &f->base;
 failed:

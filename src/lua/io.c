@@ -91,7 +91,7 @@ static int core_create(lua_State *L)
   static const char *const known[] = {"mode", "replace", "sync", NULL};
   const char *path = lep_checkpath(L, 1);
   int t = lep_options(L, 2, true, known);
-  int64_t mode = lep_optsize(L, t, "mode", 0644);
+  int64_t mode = lep_optsize(L, t, "mode", -1);
   unsigned how = 0;
   if (mode > 0777)
     luaL_argerror(L, t, "option 'mode': permission bits expected");
@@ -101,8 +101,8 @@ static int core_create(lua_State *L)
     how |= EP_FILE_NO_SYNC;
   struct lep_handle *h = lep_new(L, LEP_SINK);
   struct ep_err err;
-  return lep_givesink(L, h, ep_sink_file(lep_host(L), path, (unsigned)mode, how, &err),
-                      &err);
+  unsigned bits = mode < 0 ? EP_FILE_MODE_UMASK : (unsigned)mode;
+  return lep_givesink(L, h, ep_sink_file(lep_host(L), path, bits, how, &err), &err);
 }
 
 /* core.collect(max): keeps at most max bytes; sink:bytes() gives them */

@@ -14,6 +14,9 @@ local STDOUT = 1
 -- Where the bytes go: a file that appears when it is whole, or stdout.
 local function open_sink(args)
   local path = args.output
+  if path == "/dev/stdout" then -- no file to replace
+    path = "-"
+  end
   if not path and core.terminal(STDOUT) then
     return errors.fail("usage", "this would write a disk to the terminal; give -o FILE (or -o - if that is meant)")
   end
@@ -24,7 +27,7 @@ local function open_sink(args)
     sink, message, code = core.fd_sink(STDOUT)
   end
   if not sink then
-    return errors.fail(code, message)
+    return errors.fail(code, message .. (code == "exists" and "; for what is no file, -o - and the shell's >" or ""))
   end
   return sink
 end
