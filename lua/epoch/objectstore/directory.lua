@@ -13,7 +13,7 @@ local listing = require "epoch.objectstore.listing"
 local objectstore = require "epoch.objectstore"
 
 local LOCK_WAIT = 60 -- seconds
-local DIR_MODE, FILE_MODE = tonumber("755", 8), tonumber("644", 8)
+local DIR_MODE = tonumber("755", 8)
 
 local RANGE = { offset = { type = "integer", min = 0 }, length = { type = "integer", min = 0 } }
 local PUT = {
@@ -216,7 +216,7 @@ local function write(self, key, path, size, body, given)
     return errors.fail(code, message)
   end
   local sink
-  sink, message, code = core.create(path, { mode = FILE_MODE, replace = not given.if_none_match })
+  sink, message, code = core.create(path, { replace = not given.if_none_match })
   if not sink then
     bodies.drop(body)
     return errors.fail(code, message)
