@@ -69,8 +69,8 @@ local function get(job, args)
   local wanted, kind = args.tar and "snapshot" or "cloud-image", manifest.classify(m)
   if kind ~= wanted then
     local wrong = manifest.wrong_kind(m, args.ref, wanted)
-    local hint = kind == "snapshot" and "; only cloud images can be streamed via get: --tar gives "
-      .. "the archive, pull brings it into cocoon"
+    local hint = kind == "snapshot" and "; only cloud images can be streamed via get; --tar gives "
+      .. "its archive, pull brings it into cocoon"
       or kind == "cloud-image" and "; its disk comes without --tar" or ""
     return errors.fail(wrong.kind, wrong.message .. hint)
   end
