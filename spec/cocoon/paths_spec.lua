@@ -1,5 +1,7 @@
 local core = require "epoch.core"
+local database = require "epoch.cocoon.database"
 local golden = require "spec.support.golden"
+local interpreter = require "spec.support.interpreter"
 local json = require "epoch.json"
 local paths = require "epoch.cocoon.paths"
 local tasks = require "epoch.task"
@@ -124,7 +126,7 @@ describe("cocoon's list of snapshots", function()
       work.write_file(here:snapshot_db_file(), '{"snapshots":')
       for _, act in ipairs { here.read_snapshot_db, here.snapshot_exists, here.resolve_snapshot_id,
                              here.update_snapshot_db, here.write_snapshot_db } do
-        local value, err = act(here, "x")
+        local value, err = act(here, act == here.write_snapshot_db and database.empty() or "x")
         assert.is_nil(value)
         assert.equal("invalid", err.kind)
         assert.truthy(tostring(err):find(here:snapshot_db_file(), 1, true))
@@ -144,6 +146,12 @@ describe("cocoon's list of snapshots", function()
       assert.has_error(function()
         here:update_snapshot_db(function() error("raised", 0) end)
       end, "raised")
+      assert.has_error(function()
+        here:update_snapshot_db(function(changed)
+          changed.snapshots.x = { id = 7 }
+          return true
+        end)
+      end)
       assert.equal(before, work.read_file(here:snapshot_db_file()))
       assert(here:update_snapshot_db(add "new"))
       local decoded = assert(json.decode(work.read_file(here:snapshot_db_file())))
@@ -195,17 +203,45 @@ describe("cocoon's list of snapshots", function()
   end)
 
   it("loses nothing of several who change it at once", function()
+    with_root(function(here, dir)
+      local script = interpreter.paths() .. ([[
+        local here = require("epoch.cocoon.paths").new { root_dir = %q }
+        for i = 1, 20 do
+          local name = arg[0] .. i
+          assert(here:update_snapshot_db(function(db)
+            db.snapshots[name] = { id = name, name = name, created_at = "T" }
+            db.names[name] = name
+            return true
+          end))
+        end
+      ]]):format(here.root_dir)
+      for _, who in ipairs { "a", "b", "c" } do
+        work.write_file(dir .. "/" .. who, "arg[0] = '" .. who .. "' " .. script)
+      end
+      local run = ("env %s %s '%s/%%s'"):format(interpreter.preloaded(), interpreter.path(), dir)
+      assert.equal("done", work.output(("%s & %s & %s & wait; echo done"):format(run:format "a",
+        run:format "b", run:format "c")))
+      for i = 1, 20 do
+        for _, who in ipairs { "a", "b", "c" } do
+          assert.is_true(here:snapshot_exists(who .. i))
+        end
+      end
+    end)
+  end)
+
+  it("is changed in branches of a task, too", function()
     with_root(function(_, dir)
       local task = assert(tasks.new())
       local here = paths.new { root_dir = dir .. "/cocoon", task = task }
       local branches = {}
       for i = 1, 8 do
-        branches[i] = function()
-          return here:update_snapshot_db(function(db)
-            task:sleep(0.005)
-            return add("s" .. i)(db)
-          end)
-        end
+        branches[i] = function() return here:update_snapshot_db(add("s" .. i)) end
+      end
+      local held = assert(core.lock(here:snapshot_db_lock()))
+      branches[9] = function()
+        task:sleep(0.05)
+        held:close()
+        return true
       end
       assert(task:all(branches))
       for i = 1, 8 do

@@ -131,8 +131,7 @@ local function read(task, path)
   return db
 end
 
-local function write(task, path, db)
-  local bytes = database.encode(db)
+local function write(task, path, db, bytes)
   local sink, message, code = core.create(path, { mode = FILE_MODE })
   if not sink then
     return errors.fail(code, message)
@@ -154,7 +153,7 @@ function Paths:read_snapshot_db()
   end)
 end
 
--- Runs `use(task)` under cocoon's lock.
+-- Runs `use(task)`, which raises nothing, under cocoon's lock.
 local function locked(self, use)
   return tasks.with(self.task, function(task)
     local ok, message, code = core.mkdir(below(self, "snapshot/db"), DIR_MODE)
@@ -165,31 +164,46 @@ local function locked(self, use)
     if not held then
       return nil, err
     end
-    local good, value, why = pcall(use, task)
+    local raised
+    local ok
+    ok, err, raised = use(task)
     held:close()
-    if not good then
-      error(value, 0)
+    if raised then
+      error(err, 0)
     end
-    return value, why
+    return ok, err
   end)
 end
 
+-- What `change` makes of a database: its text; or nil and why not, and true where that was raised.
+local function changed(db, change)
+  local good, ok, err = pcall(change, db)
+  if not good then
+    return nil, ok, true
+  elseif not ok then
+    return nil, err
+  end
+  local bytes
+  good, bytes = pcall(database.encode, db)
+  return good and bytes or nil, not good and bytes or nil, not good
+end
+
 --- Changes what cocoon knows: `change(db)` gets what there is and changes it; when it answers
---- true, that is written.
+--- true, that is written. It must not wait for anything: cocoon may be waiting for it.
 ---@param change fun(db: epoch.cocoon.database): true|nil, any
 ---@return true?
 ---@return epoch.Error?
 function Paths:update_snapshot_db(change)
   return locked(self, function(task)
     local db, err = read(task, self:snapshot_db_file())
-    local ok
+    local bytes, raised
     if db then
-      ok, err = change(db)
+      bytes, err, raised = changed(db, change)
     end
-    if not ok then
-      return nil, err
+    if not bytes then
+      return nil, err, raised
     end
-    return write(task, self:snapshot_db_file(), db)
+    return write(task, self:snapshot_db_file(), db, bytes)
   end)
 end
 
@@ -199,6 +213,7 @@ end
 ---@return true?
 ---@return epoch.Error?
 function Paths:write_snapshot_db(db)
+  local bytes = database.encode(db)
   return locked(self, function(task)
     local now, err = read(task, self:snapshot_db_file())
     if not now then
@@ -207,7 +222,7 @@ function Paths:write_snapshot_db(db)
       return errors.fail("conflict", ("%s was changed by another after it was read; read it again")
         :format(self:snapshot_db_file()))
     end
-    return write(task, self:snapshot_db_file(), db)
+    return write(task, self:snapshot_db_file(), db, bytes)
   end)
 end
 
