@@ -55,11 +55,8 @@ local function with_home(self, use)
     if not home then
       return nil, err
     end
-    local ok, value, why = pcall(use, task, home)
+    local value, why = use(task, home)
     home:close()
-    if not ok then
-      error(value, 0)
-    end
     return value, why
   end)
 end
@@ -75,7 +72,9 @@ local function pull(self, task, home, name, tag)
     return registry_pull.pull(task, home, here, { name = name, tag = tag })
   end
   local runner
-  runner, err = cocoon.exec_cocoon { binary = self.config.cocoon_binary, root_dir = self.here.root_dir }
+  runner, err = cocoon.exec_cocoon {
+    binary = self.config.cocoon_binary, root_dir = self.here.root_dir, stderr = "null",
+  }
   if not runner then
     return nil, err
   end
@@ -99,15 +98,13 @@ local function pull_alone(self, task, home, name, tag)
   if not held then
     return nil, err
   end
-  local ok, there, why = pcall(self.here.snapshot_exists, self.here, name)
-  if ok and there == false then -- nobody has pulled it meanwhile
-    ok, there, why = pcall(pull, self, task, home, name, tag)
+  local there
+  there, err = self.here:snapshot_exists(name)
+  if there == false then -- nobody has pulled it meanwhile
+    there, err = pull(self, task, home, name, tag)
   end
   held:close()
-  if not ok then
-    error(there, 0)
-  end
-  return there and true, why
+  return there and true, err
 end
 
 --- Makes sure that cocoon has a snapshot; pulls it with this tag when it has not.

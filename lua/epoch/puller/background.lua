@@ -18,7 +18,7 @@ local CHILD = "epoch.puller.child"
 
 local INTERPRETERS = {
   ["Lua 5.4"] = { "lua5.4", "lua" },
-  ["Lua 5.1"] = package.loaded.jit and { "luajit" } or { "lua5.1", "lua" },
+  ["Lua 5.1"] = package.loaded.jit and { "luajit" } or { "lua5.1", "luajit", "lua" },
 }
 
 -- A Lua that can load the core of this one.

@@ -3,7 +3,6 @@
 -- For each snapshot that has ended it writes a line: its place in the list and, where it failed,
 -- the kind and the beginning of the message. All lines together fit into a pipe, so that it never
 -- waits for anyone to read them.
-local errors = require "epoch.errors"
 local json = require "epoch.json"
 local puller = require "epoch.puller"
 local tasks = require "epoch.task"
@@ -24,12 +23,8 @@ local function report(at, err, room)
   io.stdout:flush()
 end
 
--- A failure, and be it a mistake in here, is said and ends nothing else.
 local function ensure(p, one)
-  local called, ok, err = pcall(p.ensure_snapshot_tag, p, one.name, one.tag)
-  if not called then
-    err = errors.wrap(ok, ("ensure %s:%s"):format(one.name, one.tag))
-  end
+  local _, err = p:ensure_snapshot_tag(one.name, one.tag)
   if err then
     io.stderr:write("epoch: prewarm: " .. tostring(err) .. "\n") -- at once, whoever writes there, too
   end
