@@ -156,16 +156,15 @@ end
 -- Runs `use(task)`, which raises nothing, under cocoon's lock.
 local function locked(self, use)
   return tasks.with(self.task, function(task)
-    local ok, message, code = core.mkdir(below(self, "snapshot/db"), DIR_MODE)
-    if not ok then
+    local made, message, code = core.mkdir(below(self, "snapshot/db"), DIR_MODE)
+    if not made then
       return errors.fail(code, message)
     end
     local held, err = lock.take(task, self:snapshot_db_lock())
     if not held then
       return nil, err
     end
-    local raised
-    local ok
+    local ok, raised
     ok, err, raised = use(task)
     held:close()
     if raised then
