@@ -283,6 +283,7 @@ build = {
     ["epoch.json"] = "lua/epoch/json.lua",
     ["epoch.json_encode"] = "lua/epoch/json_encode.lua",
     ["epoch.json_slices"] = "lua/epoch/json_slices.lua",
+    ["epoch.kubernetes"] = "lua/epoch/kubernetes.lua",
     ["epoch.layout"] = "lua/epoch/layout.lua",
     ["epoch.layout.index"] = "lua/epoch/layout/index.lua",
     ["epoch.layout.stored"] = "lua/epoch/layout/stored.lua",

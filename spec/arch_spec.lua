@@ -14,7 +14,7 @@ local RANK = {
           "digest", "sparse", "catalog", "index", "url", "config", "config.*" },
   -- protocols, and the cocoon program
   [2] = { "retry", "auth", "credentials", "transport.*", "client", "client.*", "objectstore",
-          "objectstore.*", "s3", "s3.*", "layout", "layout.*", "cocoon", "cocoon.*" },
+          "objectstore.*", "s3", "s3.*", "layout", "layout.*", "cocoon", "cocoon.*", "kubernetes" },
   -- use cases: sequence and cleanup
   [3] = { "ports", "snapshot", "snapshot.*", "cloudimg", "cloudimg.*", "registry", "registry.*",
           "migrate", "copy", "copy.*", "listeners", "gc", "fsck", "job",

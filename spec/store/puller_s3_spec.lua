@@ -2,6 +2,7 @@
 local core = require "epoch.core"
 local golden = require "spec.support.golden"
 local homes = require "epoch.home"
+local json = require "epoch.json"
 local manifest = require "epoch.manifest"
 local paths = require "epoch.cocoon.paths"
 local puller = require "epoch.puller"
@@ -64,6 +65,33 @@ describe_or_skip("a puller from a bucket", function()
         assert.equal(layer.digest, core.digest(work.read_file(record.data_dir .. "/" .. layer.title)))
       end
       assert.is_true(puller.new_from_config(config, root .. "2"):ensure_snapshot_tag("g-small", "v1"))
+    end)
+  end)
+
+  it("is set up by what a ConfigMap says", function()
+    support.with_task(function(task, dir)
+      local given = gateway:options {}
+      fill(task, dir, { home = "s3://" .. bucket, options = given })
+      local function map(data)
+        work.write_file(dir .. "/map", assert(json.encode { kind = "ConfigMap", data = data }))
+      end
+      work.write_file(dir .. "/kubectl", ('#!/bin/sh\necho "$*" >%s/asked\ncat %s/map\n'):format(dir, dir))
+      os.execute("chmod +x " .. dir .. "/kubectl")
+      local kube = { getenv = function() end, kubectl = dir .. "/kubectl" }
+      map {
+        EPOCH_S3_ENDPOINT = given.endpoint, EPOCH_S3_BUCKET = bucket .. "\n", EPOCH_S3_ACCESS_KEY = given.access_key,
+        EPOCH_S3_SECRET_KEY = given.secret_key, EPOCH_S3_PREFIX = "epoch/", OTHER = "x",
+      }
+      local p = assert(puller.new(dir .. "/cocoon", "prod", "agent-env", kube))
+      assert.equal("get configmap --namespace=prod --output=json -- agent-env\n", work.read_file(dir .. "/asked"))
+      assert.is_true(p:ensure_snapshot_tag("g-small", "v1"))
+      assert.is_true(paths.new { root_dir = dir .. "/cocoon" }:snapshot_exists("g-small"))
+      map { EPOCH_S3_ENDPOINT = given.endpoint }
+      local none, err = puller.new(dir .. "/cocoon", "prod", "agent-env", kube)
+      assert.is_nil(none)
+      assert.equal("config", err.kind)
+      assert.equal("ConfigMap prod/agent-env has no EPOCH_S3_BUCKET, no EPOCH_S3_ACCESS_KEY, no EPOCH_S3_SECRET_KEY",
+        tostring(err))
     end)
   end)
 
