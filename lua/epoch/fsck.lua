@@ -10,6 +10,7 @@
 local blobs = require "epoch.objectstore.blobs"
 local core = require "epoch.core"
 local errors = require "epoch.errors"
+local graphs = require "epoch.fsck.graph"
 local listeners = require "epoch.listeners"
 local manifests = require "epoch.objectstore.manifests"
 local media = require "epoch.media"
@@ -27,6 +28,8 @@ local FSCK = {
 -- Kinds of errors that are an object's own and say nothing of its neighbours.
 local OWN = { digest_mismatch = true, size_mismatch = true, truncated = true, io = true, denied = true }
 
+local PAUSE = 0.2 -- seconds
+
 ---@class epoch.fsck.Broken
 ---@field what string "blob sha256:…", "manifest demo:v1"
 ---@field digest epoch.digest? what it should have; nil: it is found by a tag only
@@ -38,12 +41,6 @@ local OWN = { digest_mismatch = true, size_mismatch = true, truncated = true, io
 ---@field blobs integer how many were hashed
 ---@field size integer their bytes
 ---@field broken epoch.fsck.Broken[]
-
--- What needs what. A node is a blob's digest, NAME@DIGEST of a manifest, or NAME:TAG.
-local function need(state, node, by)
-  state.needed_by[node] = state.needed_by[node] or {}
-  table.insert(state.needed_by[node], by)
-end
 
 -- `node` is nil where nothing can need it.
 local function report(state, what, node, err, digest)
@@ -57,7 +54,7 @@ local function follow(state, one, node)
     return report(state, "manifest " .. node, node, err, one.digest)
   end
   for _, blob in ipairs(needed) do
-    need(state, blob.digest, node)
+    state.graph:need(blob.digest, node)
     table.insert(state.promised, { digest = blob.digest, size = blob.size, by = node })
   end
   local listed = one.members.manifests
@@ -65,7 +62,7 @@ local function follow(state, one, node)
     local digest = type(child) == "table" and reference.check_digest(child.digest) and child.digest
     if digest and media.is_manifest(child.mediaType) then
       local child_node = one.name .. "@" .. digest
-      need(state, child_node, node)
+      state.graph:need(child_node, node)
       table.insert(state.listed, { node = child_node, digest = digest, by = node })
     end
   end
@@ -82,7 +79,7 @@ local function take_manifest(state, one)
   local node = one.name .. (one.tag and ":" .. one.tag or "@" .. one.digest)
   state.there[node] = true
   if one.blob then
-    need(state, one.blob, node)
+    state.graph:need(one.blob, node)
     table.insert(state.promised, { digest = one.blob, by = node })
   elseif not one.tag then
     state.by_digest[one.name] = true
@@ -90,7 +87,7 @@ local function take_manifest(state, one)
   if one.tag and one.bytes then
     local digest = core.digest(one.bytes)
     local known = one.name .. "@" .. digest
-    state.tagged[known] = true
+    state.graph:tag(known)
     if not one.blob and one.members and one.members.schemaVersion == 2 then
       table.insert(state.tags, { name = one.name, node = node, known = known })
     end
@@ -102,11 +99,20 @@ local function take_manifest(state, one)
   end
 end
 
+-- Is there no such manifest? Others push and remove while the lists are made: what is missing in them
+-- is looked for once more.
+local function is_gone(state, node)
+  local name, given = node:match("^([^:@]+)[:@](.+)$")
+  local found, err = state.home:get_manifest(name, given)
+  return not found and err.kind == "not_found"
+end
+
 -- A tag's bytes have no digest of their own to be held against; but what was stored under a tag has
 -- been stored under its digest before.
 local function check_tags(state)
   for _, tag in ipairs(state.tags) do
-    if state.by_digest[tag.name] and not state.there[tag.known] then
+    if state.by_digest[tag.name] and not state.there[tag.known] and is_gone(state, tag.known)
+        and not is_gone(state, tag.node) then
       report(state, "manifest " .. tag.node, tag.node, errors.new("digest_mismatch", ("%s is not in %s: what has the "
         .. "tag is not what was stored, or its copy by digest is gone"):format(tag.known, state.home:describe())))
     end
@@ -115,7 +121,7 @@ end
 
 local function check_listed(state)
   for _, one in ipairs(state.listed) do
-    if not state.there[one.node] then
+    if not state.there[one.node] and is_gone(state, one.node) and not is_gone(state, one.by) then
       state.there[one.node] = true -- told once
       report(state, "manifest " .. one.node, one.node, errors.new("not_found", ("it is not in %s, and %s lists it")
         :format(state.home:describe(), one.by)), one.digest)
@@ -146,8 +152,7 @@ local function hash(state, blob)
   end
   blob.size = info.size
   return state.task:flow({
-    source = source, size = info.size, digest = blob.digest,
-    what = ("blob %s in %s"):format(blob.digest, state.home:describe()),
+    source = source, size = info.size, digest = blob.digest, what = "what is there",
   }, state.listeners:progress_of(blob))
 end
 
@@ -169,6 +174,24 @@ local function check_blob(state, blob)
   return true
 end
 
+-- A file is hashed in one go by another thread: nothing happens meanwhile, unless it is made to, that
+-- would let anybody ask how far it is.
+local function check_blobs(state, list, concurrency)
+  local done = false
+  state.task:attend(function()
+    repeat
+      local goes_on = state.task:sleep(PAUSE)
+    until not goes_on
+  end, function()
+    return not done
+  end)
+  local ok, err = state.task:each(list, concurrency, function(blob)
+    return check_blob(state, blob)
+  end)
+  done = true
+  return ok, err
+end
+
 -- What manifests say of their blobs, beside what is there.
 local function check_promised(state)
   for _, one in ipairs(state.promised) do
@@ -181,7 +204,8 @@ local function check_promised(state)
       end
       size = info and info.size
     end
-    if not size and not state.damaged[digest] then
+    -- what needs it may be gone, too; of a layout's manifest, which is a blob, that would always be so
+    if not size and not state.damaged[digest] and not (one.size and is_gone(state, one.by)) then
       state.damaged[digest] = true
       report(state, "blob " .. digest, digest, errors.new("not_found", ("it is not in %s, and %s needs it")
         :format(where, one.by)), digest)
@@ -193,40 +217,18 @@ local function check_promised(state)
   return true
 end
 
--- What cannot be had any more: references as they are typed. One by digest is told where no tag
--- and no index leads to it.
-local function breaks(state, node)
-  local seen, queue, list = { [node or ""] = true }, { node }, {}
-  for _, at in ipairs(queue) do
-    local users = state.needed_by[at] or {}
-    local name = at:match("^(.-)@")
-    if not reference.check_digest(at) and (at == node or not name or #users == 0 and not state.tagged[at]) then
-      list[#list + 1] = at
-    end
-    for _, user in ipairs(users) do
-      if not seen[user] then
-        seen[user] = true
-        queue[#queue + 1] = user
-      end
-    end
-  end
-  table.sort(list)
-  return list
-end
-
 local function finish(state)
   table.sort(state.broken, function(a, b) return a.what < b.what end)
   local list = {}
   for i, one in ipairs(state.broken) do
-    list[i] = { what = one.what, digest = one.digest, err = one.err, breaks = breaks(state, one.node) }
+    list[i] = { what = one.what, digest = one.digest, err = one.err, breaks = state.graph:breaks(one.node) }
   end
   return { manifests = state.manifests, blobs = state.blobs, size = state.size, broken = list }
 end
 
 local function unsupported(home)
-  return errors.fail("unsupported", ("fsck works on directories (file:///DIR), stores and image layouts (oci:DIR), "
-    .. "not on %s: a registry looks after its own blobs; a pull checks every byte that arrives")
-    :format(home:describe()))
+  return errors.fail("unsupported", ("%s is a registry, which looks after its own blobs; a pull checks every byte that "
+    .. "arrives. Looked at are directories (file:///DIR), stores, and image layouts (oci:DIR)"):format(home:describe()))
 end
 
 --- Reads every manifest and hashes every blob of a home.
@@ -243,8 +245,8 @@ function M.run(task, home, given)
   local state = {
     task = task, home = home, listeners = listeners.new("fsck", opts),
     manifests = 0, blobs = 0, size = 0, broken = {},
-    there = {}, tagged = {}, by_digest = {}, tags = {}, -- manifests
-    needed_by = {}, listed = {}, promised = {}, sizes = {}, damaged = {},
+    graph = graphs.new(), there = {}, by_digest = {}, tags = {}, listed = {}, -- manifests
+    promised = {}, sizes = {}, damaged = {}, -- blobs
   }
   local list
   local ok, err = home:each_manifest({ concurrency = opts.concurrency }, function(one)
@@ -257,9 +259,7 @@ function M.run(task, home, given)
   end
   if list then
     state.listeners:plan(list)
-    ok, err = task:each(list, opts.concurrency, function(blob)
-      return check_blob(state, blob)
-    end)
+    ok, err = check_blobs(state, list, opts.concurrency)
   end
   if list and ok then
     ok, err = check_promised(state)

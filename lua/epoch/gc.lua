@@ -217,8 +217,9 @@ local function remove_all(state, found)
 end
 
 local function unsupported(home)
-  return errors.fail("unsupported", ("gc works on directories (file:///DIR) and stores, not on %s: a registry removes "
-    .. "blobs with a program of its own, an image layout has what other programs put there"):format(home:describe()))
+  return errors.fail("unsupported", ("what is needed in %s is not ours to say: a registry removes blobs by itself, "
+    .. "an image layout has what other programs put there. Looked at are directories (file:///DIR) and stores")
+    :format(home:describe()))
 end
 
 --- Finds the blobs that nothing needs; with `delete` they are removed.

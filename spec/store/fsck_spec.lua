@@ -192,6 +192,30 @@ describe("fsck", function()
     end)
   end)
 
+  it("takes nothing for broken that others store or remove meanwhile", function()
+    with_home("file://", function(home, _, task)
+      local _, digest = support.put_artifact(home, "a", "v1", { "one" })
+      local child = support.put_artifact(home, "b", "by digest", { "two" })
+      local each = home.each_manifest
+      function home.each_manifest(self, given, use)
+        assert(each(self, given, function(one)
+          if one.tag or one.name ~= "a" then -- as if the copy by digest had come after its key's turn
+            use(one)
+          end
+        end))
+        put_index(home, "b", "all", { child })
+        assert(home:delete_blob("b", core.digest("two")))
+        assert(home:delete_manifest("b", core.digest(child)))
+        return true
+      end
+      assert.same({}, broken(task, home))
+      home.each_manifest = nil
+      assert.same({ { "manifest b@" .. core.digest(child), "not_found", "b:all", "b@" .. core.digest(child) } },
+        broken(task, home))
+      assert(home:delete_manifest("a", digest))
+    end)
+  end)
+
   it("ends when it is told to, and says where it does not work", function()
     with_home("file://", function(home, _, task)
       for i = 1, 50 do
@@ -208,7 +232,7 @@ describe("fsck", function()
       report, err = fsck(task, remote)
       assert.is_nil(report)
       assert.equal("unsupported", err.kind)
-      assert.matches("not on http://127.0.0.1:1", err.message, 1, true)
+      assert.matches("http://127.0.0.1:1/ is a registry", err.message, 1, true)
       remote:close()
     end)
   end)

@@ -122,7 +122,7 @@ describe("a blob that nothing needs", function()
       for _, name in ipairs { "oci:" .. dir .. "/layout", "http://127.0.0.1:1" } do
         local home = assert(homes.open(task, name))
         local err = kind("unsupported", gc(task, home, DELETE))
-        assert.matches("not on " .. home:describe(), err.message, 1, true)
+        assert.matches("needed in " .. home:describe() .. " is not", err.message, 1, true)
         home:close()
       end
     end)

@@ -16,6 +16,18 @@ local function key_and_value(word)
   return word
 end
 
+local SECONDS = { [""] = 1, s = 1, m = 60, h = 3600, d = 24 * 3600 }
+local CENTURY = 100 * 365 * SECONDS.d
+
+local function grace(word)
+  local number, unit = word:match("^(%d+)([smhd]?)$")
+  local seconds = number and tonumber(number) * SECONDS[unit]
+  if not seconds or seconds > CENTURY then
+    return nil, ('--grace "%s": it must be a time like 90s, 30m, 24h or 7d'):format(word)
+  end
+  return seconds
+end
+
 return {
   {
     name = "push",
@@ -89,6 +101,20 @@ return {
       command:option("--to", "Where it goes, when REF2 does not say."):argname("HOME")
       command:flag("--all-tags", "All tags of a repository.")
     end,
+  },
+  {
+    name = "gc",
+    summary = "List the blobs of a store that no manifest needs, or remove them.",
+    define = function(command)
+      command:flag("--delete", "Remove them; pushes may go on meanwhile.")
+      command:option("--grace", "Leave alone what is younger: 90s, 30m, 24h, 7d; 24h by default.")
+        :argname("TIME"):convert(grace)
+    end,
+  },
+  {
+    name = "fsck",
+    summary = "Hash everything in a store again, and say which tags are broken.",
+    define = nothing,
   },
   {
     name = "login",

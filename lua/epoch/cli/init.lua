@@ -1,5 +1,6 @@
 --- The command line: finds the command, runs it, and turns what failed into one sentence,
--- JSON where it was asked for, and an exit code.
+-- JSON where it was asked for, and an exit code. A command may answer and fail, too: what it was
+-- asked for is on stdout, and is bad news.
 local commands = require "epoch.cli.commands"
 local errors = require "epoch.errors"
 local output = require "epoch.cli.output"
@@ -54,22 +55,30 @@ local function execute(argv)
   return require(module).run(context, context.args)
 end
 
+-- What a command answers, when all of it has left.
+local function flushed(done, err)
+  local ok, why = true, nil
+  if done then
+    ok, why = output.flush()
+  end
+  return ok and done, ok and err or why
+end
+
 --- Runs the program with these words and returns its exit code. Raises nothing.
 ---@param argv string[]
 ---@return integer
 function M.main(argv)
   local done, err
   local ok, trouble = xpcall(function()
-    done, err = execute(argv)
-    if done then
-      done, err = output.flush()
-    end
+    done, err = flushed(execute(argv))
   end, raised.handler("internal", "internal error: "))
-  if ok and done then
+  if ok and done and not errors.is(err) then
     return 0
   end
   err = ok and err or trouble
-  output.report(err, parser.peek(commands, argv))
+  local how = parser.peek(commands, argv)
+  how.json = how.json and not (ok and done) -- stdout has the one answer there is
+  output.report(err, how)
   return errors.exit_code(err)
 end
 

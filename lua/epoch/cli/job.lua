@@ -158,7 +158,8 @@ local function close(self)
   self.task:close()
 end
 
---- Runs `use(job)` and answers what it answers; errors say what was being done.
+--- Runs `use(job)` and answers what it answers; errors say what was being done. One beside an
+--- answer is what there is to say of it: it is on stdout already, and the command has failed.
 ---@param command string its name
 ---@param subject string? what it is about, as it was typed
 ---@param args table
@@ -187,7 +188,7 @@ function M.run(command, subject, args, use)
   if not ok then
     done, err = nil, trouble
   end
-  err = not done and reason(self, err) or nil
+  err = errors.is(err) and reason(self, err) or nil
   self:unwatch(done, err)
   close(self)
   return done, err and errors.wrap(err, op)

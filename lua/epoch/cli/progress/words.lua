@@ -4,7 +4,10 @@ local text = require "epoch.text"
 
 local M = {}
 
-local PAST = { push = "pushed", pull = "pulled", copy = "copied", get = "got", migrate = "migrated" }
+local PAST = {
+  push = "pushed", pull = "pulled", copy = "copied", get = "got", migrate = "migrated", fsck = "checked",
+}
+local THING = { fsck = "blob" } -- others have layers
 local PHASE = { send = "sent" } -- others are their own past
 
 local SHORT = 0.1 -- seconds: what took less says nothing about speed
@@ -116,7 +119,7 @@ end
 function M.summary(done)
   local tally, seconds = done.tally, done.seconds
   local layers = tally.finished > 0
-    and ("%d layer%s"):format(tally.finished, tally.finished == 1 and "" or "s")
+    and ("%d %s%s"):format(tally.finished, THING[done.op] or "layer", tally.finished == 1 and "" or "s")
   return list(
     M.label(PAST[done.op] or done.op, done.subject)
       .. (done.digest and " " .. text.printable(done.digest, TITLE_MAX) or ""),
