@@ -17,6 +17,22 @@ function M.in_directory(use)
   end
 end
 
+--- The same in memory where there is such a place: for what would else wait for the disk, thousands
+-- of times.
+function M.in_memory(use)
+  M.in_directory(function(dir)
+    local quick = "/dev/shm/epoch" .. dir:gsub("/", "-")
+    if not core.mkdir(quick, tonumber("700", 8)) then
+      return use(dir)
+    end
+    local ok, err = pcall(use, quick)
+    os.execute("rm -rf '" .. quick .. "'")
+    if not ok then
+      error(err, 0)
+    end
+  end)
+end
+
 --- Runs `use(loop)` and closes the loop, whatever happened.
 function M.with_loop(options, use)
   local loop = assert(core.loop(options))
