@@ -73,6 +73,27 @@ function measures.get(loop, url)
   assert(result(loop, { source = request:body(), hash = true }).size > 0)
 end
 
+-- The bucket of the environment's EPOCH_S3_ variables.
+local function bucket(loop, threshold)
+  local env = os.getenv
+  return assert(require("epoch.objectstore.s3").open(assert(require("epoch.task").new { loop = loop }), {
+    endpoint = env("EPOCH_S3_ENDPOINT"), bucket = env("EPOCH_S3_BUCKET"), access_key = env("EPOCH_S3_ACCESS_KEY"),
+    secret_key = env("EPOCH_S3_SECRET_KEY"), proxy = "", multipart_threshold = tonumber(threshold),
+  }))
+end
+
+-- s3_put KEY FILE DIGEST THRESHOLD: in parts above that many bytes
+function measures.s3_put(loop, key, path, digest, threshold)
+  local size = assert(core.stat(path)).size
+  assert(bucket(loop, threshold):put(key, size, function() return core.file(path) end, { digest = digest }))
+end
+
+-- s3_get KEY FILE DIGEST
+function measures.s3_get(loop, key, path, digest)
+  local source = assert(bucket(loop):get(key))
+  result(loop, { source = source, sink = assert(core.create(path, { sync = false })), digest = digest })
+end
+
 if arg[1] == "require" then
   print(("%.3f ms"):format((loaded - began) * 1000))
 else

@@ -10,7 +10,7 @@ package.cpath = "./build/lua/" .. (_VERSION == "Lua 5.4" and "5.4" or "5.1") .. 
 local report = require "bench.report"
 local work = require "spec.support.work"
 
-local AREAS = { "start", "core", "push", "pull", "overlap" }
+local AREAS = { "start", "core", "push", "pull", "overlap", "s3" }
 
 print(("%d MiB, best of %d; %s"):format(report.MIB, report.TRIES, work.output(
   "echo \"load $(cut -d' ' -f1 /proc/loadavg) on $(nproc) cores\"")))

@@ -69,6 +69,12 @@ function Store:bucket()
   return name
 end
 
+--- Frees what deleted and replaced objects took, which it would do some time later by itself.
+function Store:collect()
+  os.execute(("CEPH_CONF='%s/ceph.conf' radosgw-admin -n client.rgw --admin-socket= gc process --include-all "
+    .. ">'%s/gc' 2>&1"):format(self.dir, self.dir))
+end
+
 --- What its programs have said.
 function Store:log()
   return work.read_file(self.dir .. "/log") or ""

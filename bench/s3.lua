@@ -1,0 +1,74 @@
+--- Objects into a bucket and out of it, beside curl with a signature that was made before, and
+-- openssl with the same bytes.
+
+local core = require "epoch.core"
+local radosgw = require "spec.support.radosgw"
+local report = require "bench.report"
+local s3 = require "epoch.objectstore.s3"
+local sigv4 = require "epoch.s3.sigv4"
+local tasks = require "epoch.task"
+local work = require "spec.support.work"
+
+local MEMORY_MIB = 64
+local CURL = "curl -qsf --noproxy '*' -o "
+
+-- The command with which curl puts a file: what is signed is the digest of its bytes.
+local function curl_put(store, key, path, digest)
+  local session, words = store.session, {}
+  local url = session.endpoint:url(session.endpoint:path(key), "")
+  local authorization, headers = sigv4.sign({
+    method = "PUT", host = session.endpoint.host, path = session.endpoint:path(key), payload = digest:match("%x+$"),
+  }, session.credentials, os.time())
+  headers.Authorization = authorization
+  for name, value in pairs(headers) do
+    words[#words + 1] = ("-H '%s: %s'"):format(name, value)
+  end
+  return ("%s/dev/null %s -T '%s' '%s'"):format(CURL, table.concat(words, " "), path, url)
+end
+
+local function peak(printed)
+  return tonumber(printed:match("peak (%d+)")) / 1024
+end
+
+local function measure(loop, dir, gateway)
+  local one, got = dir .. "/one", dir .. "/got"
+  report.time(loop, ("head -c %.0f /dev/urandom > '%s'"):format(report.MIB * 2 ^ 20, one))
+  local digest = work.flow(loop, { source = assert(core.file(one)), hash = true }).digest
+  local options = gateway:options { bucket = gateway:bucket() }
+  local store = assert(s3.open(tasks.new { loop = loop }, options))
+  local function ours(...)
+    return table.concat({
+      "EPOCH_S3_ENDPOINT=" .. options.endpoint, "EPOCH_S3_BUCKET=" .. options.bucket,
+      ("EPOCH_S3_ACCESS_KEY='%s'"):format(options.access_key), ("EPOCH_S3_SECRET_KEY='%s'"):format(options.secret_key),
+      report.LUA, "bench/measures.lua", ...
+    }, " ")
+  end
+
+  local best, out = report.best_of(loop, {
+    curl = curl_put(store, "curl", one, digest),
+    whole = ours("s3_put", "whole", one, digest, report.MIB * 2 ^ 20),
+    parts = ours("s3_put", "parts", one, digest, 1),
+  }, function() gateway:collect() end)
+  report.at_most("S3, put a file : curl, signed before", best.whole / best.curl, 1.3, "%.2f",
+    ("%.2f s; curl %.2f s"):format(best.whole, best.curl))
+  report.at_most("S3, put in parts : in one piece", best.parts / best.whole, 1.1, "%.2f", ("%.2f s"):format(best.parts))
+  report.at_most("S3, put in parts, peak memory", peak(out.parts), MEMORY_MIB, "%.1f MiB")
+
+  best, out = report.best_of(loop, {
+    curl = ("%s'%s' '%s'"):format(CURL, got, store:presign("whole")),
+    hash = ("openssl dgst -sha256 '%s'"):format(one),
+    ours = ours("s3_get", "whole", got, digest),
+  })
+  report.at_most("S3, get a file : curl or openssl, the slower", best.ours / math.max(best.curl, best.hash), 1.3,
+    "%.2f", ("%.2f s; curl %.2f s, openssl %.2f s"):format(best.ours, best.curl, best.hash))
+  report.at_most("S3, get a file, peak memory", peak(out.ours), MEMORY_MIB, "%.1f MiB")
+end
+
+return function(loop, dir)
+  local gateway = radosgw.start()
+  local ok, err = pcall(measure, loop, dir, gateway)
+  gateway:stop()
+  if not ok then
+    error(err, 0)
+  end
+end
