@@ -30,7 +30,8 @@ Registry.__index = Registry
 
 local M = {}
 
---- The registry in a store, which it closes in the end.
+--- The registry in a store, which it closes in the end. `notice` of it is what whoever uses it
+--- should be told after a change, or nil.
 ---@param task epoch.task
 ---@param store table
 ---@return table home

@@ -123,3 +123,38 @@ describe("a store that fails in the middle of", function()
     end)
   end)
 end)
+
+-- The store as one that cannot compare before it puts.
+local function unconditional(store)
+  return setmetatable({}, { __index = function(_, name)
+    return function(_, ...)
+      local given = name == "put" and select(4, ...) or {}
+      if given.if_match or given.if_none_match then
+        return errors.fail("unsupported", "no conditions here")
+      end
+      return store[name](store, ...)
+    end
+  end })
+end
+
+describe("a store without conditions", function()
+  it("has a catalog all the same, made of its keys, and says so", function()
+    support.with_task(function(task, dir)
+      local store = directory.open(task, dir .. "/s")
+      local home = registry.new(task, unconditional(store))
+      assert(home:put_blob("a", core.digest("{}"), 2, "{}"))
+      assert.is_nil(home.notice)
+      assert(home:put_manifest("a", "v1", MANIFEST))
+      assert.matches("file:///.*/s cannot put objects under conditions; its catalog is made anew", home.notice)
+      assert(store:delete("catalog.json"))
+      assert(home:put_manifest("b", "v1", OTHER))
+      local listed = check(dir .. "/s", home)
+      assert.same({ v1 = "manifests/a/v1.json" }, listed.a.tags)
+      assert.same({ v1 = "manifests/b/v1.json" }, listed.b.tags)
+      assert(home:delete_manifest("a", "v1"))
+      listed = check(dir .. "/s", home)
+      assert.is_nil(listed.a)
+      assert.is_true(home:rebuild_catalog())
+    end)
+  end)
+end)

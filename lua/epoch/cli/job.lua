@@ -153,6 +153,9 @@ end
 
 local function close(self)
   for i = #self.homes, 1, -1 do
+    if self.homes[i].notice then
+      self:say("epoch: " .. text.printable(self.homes[i].notice))
+    end
     self.homes[i]:close()
   end
   self.task:close()

@@ -88,6 +88,22 @@ function M.catalog(self)
   return repositories and { repositories = repositories, updated_at = catalog.time(os.time()) }, err
 end
 
+-- For a store that cannot compare before it puts: the catalog as the keys are now. Whoever
+-- does the same at this moment may be missing from it until its next change.
+local function write_anew(self)
+  local repositories, err = M.all(self)
+  local text, etag
+  if repositories then
+    text, err = catalog.encode { repositories = repositories, updated_at = catalog.time(os.time()) }
+  end
+  if text then
+    etag, err = self.store:put(M.CATALOG, #text, text)
+  end
+  self.notice = ("%s cannot put objects under conditions; its catalog is made anew from a listing at each change")
+    :format(self.store:describe())
+  return etag and true, err
+end
+
 -- Changes the catalog, as often as it takes to do so between others' changes. `change` gets
 -- what there is (nil: nothing that can be read) and answers what shall be, or nil, err.
 local function update_catalog(self, change)
@@ -112,6 +128,8 @@ local function update_catalog(self, change)
     })
     if etag then
       return true
+    elseif err.kind == "unsupported" then
+      return write_anew(self)
     elseif err.kind ~= "conflict" then
       return nil, err
     end
