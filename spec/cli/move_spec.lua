@@ -226,7 +226,7 @@ describe("exit codes", function()
         { 2, { "push", "nosuch" }, "not found" },
         { 2, { "pull", "nosuch:v1" }, "nosuch:v1 is not in" },
         { 2, { "get", "demo:v2", "--tar" }, "demo:v2 is not in" },
-        { 1, { "get", "demo:v1" }, "%-%-tar gives its archive" },
+        { 1, { "get", "demo:v1" }, "%-%-tar gives" },
         { 1, { "pull", "demo:v1" }, "already in use" },
         { 1, { "pull", "127.0.0.1:1/demo:v1" }, "could not connect" },
       }

@@ -270,6 +270,6 @@ describe("credentials of a registry", function()
     for _, token in ipairs { "a\r\nb", "a b", "\1" } do
       assert.equal("invalid", select(2, client.new(task, { url = s.url, token = token })).kind)
     end
-    refused("basic", "invalid", "neither a name and a password nor a token", function() return "u" end)
+    refused("basic", "config", "neither a name and a password nor a token", function() return "u" end)
   end)
 end)

@@ -82,7 +82,7 @@ describe("a push", function()
       case("before a session", { on = "POST", steps = "hold" })
       case("while a session is opened", { on = "POST", steps = "late" })
       case("before the manifest", { on = "PUT manifest", steps = "hold" })
-      case("while cocoon starts", { seen = "started", env = { COCOON_FAKE_SLEEP = "1" } })
+      case("while cocoon starts", { seen = "started", env = { COCOON_FAKE_SLEEP = "4" } })
       case("while cocoon writes", { seen = "started", env = { COCOON_FAKE_RATE = "100000" } })
     end
     assert.same({}, f:push(cases))
