@@ -268,6 +268,7 @@ build = {
     ["epoch.cocoon.database"] = "lua/epoch/cocoon/database.lua",
     ["epoch.cocoon.paths"] = "lua/epoch/cocoon/paths.lua",
     ["epoch.config"] = "lua/epoch/config.lua",
+    ["epoch.config.env_file"] = "lua/epoch/config/env_file.lua",
     ["epoch.config.libraries"] = "lua/epoch/config/libraries.lua",
     ["epoch.config.sandbox"] = "lua/epoch/config/sandbox.lua",
     ["epoch.config.schema"] = "lua/epoch/config/schema.lua",

@@ -6,9 +6,11 @@
 --     settings:host("10.0.0.5:5000")       --> what holds for that host
 --
 -- Defaults, then the system's file, then the user's (or $EPOCH_CONFIG or `file` instead of
--- both), then the environment, then options. Files are Lua scripts in a sandbox
--- (epoch.config.sandbox). Everything wrong is an error of kind "config" with file and line.
+-- both), then the file of S3's variables (s3.env_file, else the user's s3.env), then the
+-- environment, then options. Files are Lua scripts in a sandbox (epoch.config.sandbox).
+-- Everything wrong is an error of kind "config" with file and line.
 local core = require "epoch.core"
+local env_file = require "epoch.config.env_file"
 local errors = require "epoch.errors"
 local options = require "epoch.options"
 local sandbox = require "epoch.config.sandbox"
@@ -117,21 +119,23 @@ local function from_file(self, path, required, getenv)
   return M.evaluate(source, path, getenv)
 end
 
-local function files_of(given, getenv)
-  local one = given.file or getenv("EPOCH_CONFIG")
-  if one and one ~= "" then
-    return { one }, true
-  end
-  local list = { given.system_file or M.SYSTEM_FILE }
+-- Where the user's own files are, nil when nobody knows.
+local function user_directory(getenv)
   local home = getenv("XDG_CONFIG_HOME")
   if not home or home:sub(1, 1) ~= "/" then -- a relative one is to be ignored
     home = getenv("HOME")
     home = home and home:sub(1, 1) == "/" and home .. "/.config"
   end
-  if home then
-    list[2] = home .. "/epoch/config.lua"
+  return home and home .. "/epoch" or nil
+end
+
+local function files_of(given, getenv)
+  local one = given.file or getenv("EPOCH_CONFIG")
+  if one and one ~= "" then
+    return { one }, true
   end
-  return list, false
+  local own = user_directory(getenv)
+  return { given.system_file or M.SYSTEM_FILE, own and own .. "/config.lua" }, false
 end
 
 local TRUTH = { ["1"] = true, ["true"] = true, ["yes"] = true, ["0"] = false, ["false"] = false, ["no"] = false }
@@ -149,18 +153,42 @@ local function from_variable(name, place, value)
   return place[2] and { [place[1]] = layer } or layer
 end
 
-local function lay_environment(self, getenv)
+-- Variables into the settings; their origin is `origin`, or they are themselves.
+local function lay_variables(self, get, origin)
   for name, place in pairs(schema.ENVIRONMENT) do
-    local value = trim(getenv(name) or "")
+    local value = trim(get(name) or "")
     if value ~= "" then
       local layer, err = from_variable(name, place, value)
       if not layer then
         return nil, err
       end
-      self:lay(layer, name)
+      self:lay(layer, origin or name)
     end
   end
   return true
+end
+
+-- The file of variables that is named, else the user's own, which need not be there.
+local function lay_env_file(self, getenv)
+  local path = trim(getenv("EPOCH_S3_ENV_FILE") or "")
+  path = path ~= "" and path or self.values.s3.env_file
+  local own = user_directory(getenv)
+  local name = path or own and own .. "/s3.env"
+  if not name then
+    return true
+  end
+  local source, why, code = core.read_trusted(name, MAX_READ)
+  if not source and not path and code == "not_found" then
+    return true
+  elseif not source then
+    return errors.fail("config", "s3.env_file: " .. why)
+  end
+  self.files[#self.files + 1] = name
+  local values, err = env_file.parse(source, name, schema.ENVIRONMENT)
+  if not values then
+    return nil, err
+  end
+  return lay_variables(self, function(variable) return values[variable] end, name)
 end
 
 --- Reads and merges all of it.
@@ -184,7 +212,10 @@ function M.load(given)
     end
     self:lay(layer, path)
   end
-  local ok, err = lay_environment(self, getenv)
+  local ok, err = lay_env_file(self, getenv)
+  if ok then
+    ok, err = lay_variables(self, getenv)
+  end
   if not ok then
     return nil, err
   end

@@ -105,6 +105,57 @@ on_pushed = function(result) print(result.name, result.digest) end
     assert.same({ "/env.pem", "EPOCH_CA_CERT" }, { settings.values.ca_cert, settings.origins.ca_cert })
   end)
 
+  describe("has a file of variables for S3", function()
+    local ENV = table.concat({
+      "# of the store", "", "  EPOCH_S3_ENDPOINT = store.example:9000 ", "EPOCH_S3_ACCESS_KEY=a=b#c",
+      "EPOCH_S3_SECRET_KEY=' with spaces '", 'EPOCH_S3_REGION="r"', "EPOCH_S3_SECURE=no\r", "EPOCH_S3_PREFIX=",
+      "OTHER_KEY=$(touch /tmp/never)", "EPOCH_SERVER=oci:/no",
+    }, "\n")
+
+    it("over the configuration, under the environment", function()
+      local path = file("named.env", ENV)
+      local system = file("system.lua", ("s3 = { env_file = %q, region = 's', bucket = 'b' }"):format(path))
+      local settings = assert(load_config { system = system, env = { EPOCH_S3_ACCESS_KEY = "e" } })
+      assert.same({
+        endpoint = "store.example:9000", access_key = "e", secret_key = "with spaces", region = "r", secure = false,
+        prefix = "epoch/", bucket = "b", env_file = path,
+      }, settings.values.s3)
+      assert.is_nil(settings.values.registry)
+      assert.equal(path, settings.origins["s3.region"])
+      assert.equal("EPOCH_S3_ACCESS_KEY", settings.origins["s3.access_key"])
+      assert.same({ system, path }, settings.files)
+      settings = assert(load_config { env = { EPOCH_S3_ENV_FILE = path } })
+      assert.equal("a=b#c", settings.values.s3.access_key)
+    end)
+
+    it("of the user's own, if it is there", function()
+      os.execute("mkdir -p " .. dir .. "/.config/epoch")
+      assert.is_nil(load_config({ env = { HOME = dir } }).values.s3.region)
+      file(".config/epoch/s3.env", ENV)
+      assert.equal("r", load_config({ env = { HOME = dir } }).values.s3.region)
+      local other = file("other.env", "EPOCH_S3_REGION=o")
+      assert.equal("o", load_config({ env = { HOME = dir, EPOCH_S3_ENV_FILE = other } }).values.s3.region)
+    end)
+
+    it("and says what is wrong with it", function()
+      local function refuses(words, source, mode)
+        local path = file("bad.env", source, mode)
+        local settings, err = load_config { env = { EPOCH_S3_ENV_FILE = path } }
+        assert.is_nil(settings)
+        assert.equal("config", err.kind)
+        assert.matches(words, err.message, 1, true)
+        assert.is_nil(err.message:find("canary", 1, true))
+      end
+      refuses("bad.env:2: no KEY=VALUE", "#\ncanary")
+      refuses("bad.env:1: no KEY=VALUE", "export EPOCH_S3_SECRET_KEY=canary")
+      refuses('bad.env:1: "EPOCH_S3_REGOIN" is unknown (did you mean "EPOCH_S3_REGION"?)', "EPOCH_S3_REGOIN=canary")
+      refuses("EPOCH_S3_SECURE must be true or false", "EPOCH_S3_SECURE=perhaps")
+      refuses("bad.env", "EPOCH_S3_REGION=canary", "666")
+      local _, err = load_config { env = { EPOCH_S3_ENV_FILE = dir .. "/none.env" } }
+      assert.matches("^s3.env_file: .*none.env", err.message)
+    end)
+  end)
+
   it("finds the user's file in $HOME/.config, and never by a relative XDG_CONFIG_HOME", function()
     os.execute("mkdir -p " .. dir .. "/.config/epoch")
     local path = file(".config/epoch/config.lua", "concurrency = 7")
