@@ -1,5 +1,6 @@
 --- s3://BUCKET as a home: what holds for every registry in a store, on a real one, and the way
 -- from the settings to it.
+local catalog_race = require "spec.support.catalog_race"
 local config = require "epoch.config"
 local core = require "epoch.core"
 local errors = require "epoch.errors"
@@ -7,6 +8,9 @@ local locate = require "epoch.locate"
 local radosgw = require "spec.support.radosgw"
 local support = require "spec.support.store"
 local tasks = require "epoch.task"
+local work = require "spec.support.work"
+
+local RACES = jit and 3 or 20 -- each takes a second or two
 
 local missing = radosgw.missing()
 local describe_or_skip = missing and function(name)
@@ -70,6 +74,25 @@ describe_or_skip("a bucket as a home", function()
     assert(home:put_blob("demo", digest, 5, "right"))
     assert.equal("right", (home.store:read(key, 5)))
     assert.is_true(home:mount_blob("other", digest, "demo"))
+  end)
+
+  it("loses no entry of the catalog when two processes write at once, time after time", function()
+    local given = gateway:options {}
+    work.in_memory(function(dir)
+      catalog_race.run(task, dir, "s3://" .. bucket .. "/raceROUND", RACES, {
+        EPOCH_S3_ENDPOINT = given.endpoint, EPOCH_S3_ACCESS_KEY = given.access_key,
+        EPOCH_S3_SECRET_KEY = given.secret_key,
+      })
+    end)
+    for round = 1, RACES do
+      local home = assert(locate.open_home(task, ("s3://%s/race%d"):format(bucket, round), settings))
+      local repositories, n = assert(home:get_catalog()).repositories, 0
+      for name, entry in pairs(repositories) do
+        n = n + 1
+        assert.same({ v1 = ("manifests/%s/v1.json"):format(name) }, entry.tags)
+      end
+      assert.equal(2 * catalog_race.EACH, n)
+    end
   end)
 
   it("loses no entry of the catalog among many who change it", function()

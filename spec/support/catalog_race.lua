@@ -14,7 +14,7 @@ local SCRIPT = [[
 local dir, who, rounds, form = %q, tonumber(arg[1]), %d, %q
 local core, errors = require "epoch.core", require "epoch.errors"
 local task = assert(require "epoch.task".new())
-local homes = require "epoch.home"
+local locate = require "epoch.locate"
 local seed = who
 
 local function one_of(n)
@@ -42,7 +42,7 @@ local function conflicting(store)
 end
 
 for round = 1, rounds do
-  local home = assert(homes.open(task, (form:gsub("ROUND", tostring(round)))))
+  local home = assert(locate.open_home(task, (form:gsub("ROUND", tostring(round)))))
   conflicting(home.store)
   assert(io.open(("%%s/%%d.ready.%%d"):format(dir, round, who), "w")):close()
   while not core.stat(("%%s/%%d.go"):format(dir, round)) do
@@ -76,15 +76,17 @@ end
 ---@param dir string for the barrier's files
 ---@param form string
 ---@param rounds integer
-function M.run(task, dir, form, rounds)
+---@param settings table<string, string>? variables of the environment that the homes need
+function M.run(task, dir, form, rounds, settings)
   local path = dir .. "/script.lua"
   work.write_file(path, SCRIPT:format(dir, rounds, form, M.EACH))
   local processes, came = {}, true
+  local env = { LUA_PATH = package.path, LUA_CPATH = package.cpath }
+  for name, value in pairs(settings or {}) do
+    env[name] = value
+  end
   for who = 1, 2 do
-    processes[who] = assert(task.loop:spawn {
-      argv = { children.lua, path, tostring(who) },
-      env = { "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath },
-    })
+    processes[who] = assert(task.loop:spawn { argv = { children.lua, path, tostring(who) }, env = env })
   end
   for round = 1, rounds do
     came = came and barrier(dir, round, processes)
