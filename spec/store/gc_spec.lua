@@ -4,10 +4,9 @@ local children = require "spec.support.children"
 local core = require "epoch.core"
 local errors = require "epoch.errors"
 local gc = require "epoch.gc"
+local gc_race = require "spec.support.gc_race"
 local golden = require "spec.support.golden"
 local homes = require "epoch.home"
-local json = require "epoch.json"
-local registry = require "epoch.registry"
 local removal = require "epoch.registry.removal"
 local support = require "spec.support.store"
 local work = require "spec.support.work"
@@ -291,6 +290,27 @@ describe("nothing is removed", function()
     end)
   end)
 
+  it("in a store that puts nothing under conditions", function()
+    with_home(function(home, dir, task)
+      local gone = put(home, "gone")
+      local real = home.store
+      home.store = setmetatable({
+        put = function(_, key, size, body, given)
+          if given and (given.if_match or given.if_none_match) then
+            return errors.fail("unsupported", "501 NotImplemented")
+          end
+          return real:put(key, size, body, given)
+        end,
+      }, { __index = function(_, name)
+        return function(_, ...) return real[name](real, ...) end
+      end })
+      assert.same({ gone }, digests(assert(gc(task, home, NOW))))
+      local err = kind("unsupported", gc(task, home, DELETE))
+      assert.matches("cannot put objects under conditions", err.message, 1, true)
+      assert.same({ gone }, blobs_in(dir))
+    end)
+  end)
+
   it("when there is no time left for it", function()
     with_home(function(home, dir, task)
       local gone = put(home, "gone")
@@ -354,76 +374,10 @@ describe("what is no blob", function()
   end)
 end)
 
--- Lets others have up to n turns, the same for the same seed.
-local function dice(task, seed)
-  return function(n)
-    seed = (seed * 69069 + 12345) % 4294967296
-    for _ = 1, math.floor(seed / 65536) % n do
-      assert(task:sleep(0))
-    end
-  end
-end
-
--- A store that lets others have a turn, more or less often, before whatever it does.
-local function jumpy(store, wait)
-  return setmetatable({}, { __index = function(_, name)
-    return function(_, ...)
-      wait(6)
-      return store[name](store, ...)
-    end
-  end })
-end
-
-local function manifest_of(...)
-  local layers = {}
-  for i, bytes in ipairs { ... } do
-    layers[i] = ('{"digest":"%s","size":%d}'):format(core.digest(bytes), #bytes)
-  end
-  return '{"schemaVersion":2,"layers":[' .. table.concat(layers, ",") .. "]}"
-end
-
-local function assert_whole(home, name, tag)
-  local manifest = assert(home:get_manifest(name, tag))
-  for _, layer in ipairs(json.decode(manifest.bytes).layers) do
-    assert.is_true(home:blob_exists(name, layer.digest), name .. ":" .. tag)
-  end
-end
-
 describe("a push beside a gc", function()
   it("tags what is whole or nothing, however their steps fall", function()
     with_home(function(home, _, task)
-      local whole, refused = 0, 0
-      for seed = 1, 60 do
-        local old, new = "old " .. seed, "new " .. seed
-        local tag = "v" .. seed
-        put(home, old)
-        local wait = dice(task, seed)
-        local pusher = registry.new(task, jumpy(home.store, wait))
-        local cleaner = registry.new(task, jumpy(home.store, dice(task, seed * 7919)))
-        local pushed, err
-        assert(task:all {
-          function()
-            wait(60)
-            for _, bytes in ipairs { old, new } do
-              assert(pusher:put_blob("a", core.digest(bytes), #bytes, bytes))
-            end
-            pushed, err = pusher:put_manifest("a", tag, manifest_of(old, new))
-            return true
-          end,
-          function()
-            return gc(task, cleaner, DELETE)
-          end,
-        })
-        if pushed then
-          whole = whole + 1
-          assert_whole(home, "a", tag)
-          assert(home:delete_manifest("a", pushed))
-        else
-          refused = refused + 1
-          kind("blob_unknown", pushed, err)
-          kind("not_found", home:get_manifest("a", tag))
-        end
-      end
+      local whole, refused = gc_race.run(task, home, 60, 0)
       assert.is_true(whole > 5 and refused > 5, ("%d whole, %d refused"):format(whole, refused))
     end)
   end)
@@ -433,11 +387,11 @@ describe("a push beside a gc", function()
       put(home, "one")
       put(home, "two")
       local until_time = assert(home:announce_removal { core.digest("one") })
-      assert(home:put_manifest("a", "two", manifest_of("two")))
+      assert(home:put_manifest("a", "two", gc_race.manifest_of("two")))
       local order = {}
       assert(task:all {
         function()
-          assert(home:put_manifest("a", "one", manifest_of("one")))
+          assert(home:put_manifest("a", "one", gc_race.manifest_of("one")))
           order[#order + 1] = "tagged"
           return true
         end,
@@ -453,14 +407,14 @@ describe("a push beside a gc", function()
       assert(home:announce_removal { core.digest("one") })
       local wait = removal.WAIT
       removal.WAIT = 0.05
-      local ok, err = home:put_manifest("a", "again", manifest_of("one"))
+      local ok, err = home:put_manifest("a", "again", gc_race.manifest_of("one"))
       removal.WAIT = wait
       assert.matches("a gc is removing blobs from file://", kind("busy", ok, err).message, 1, true)
       os.execute(("touch -d '-1 hour' '%s/gc.json'"):format(dir)) -- it was killed
-      assert(home:put_manifest("a", "again", manifest_of("one")))
+      assert(home:put_manifest("a", "again", gc_race.manifest_of("one")))
       for _, junk in ipairs { "", "no json", "[]", '{"blobs":1}', '{"blobs":{"a":"b"}}', '{"blobs":[1,null]}' } do
         work.write_file(dir .. "/gc.json", junk)
-        assert(home:put_manifest("a", "again", manifest_of("one")))
+        assert(home:put_manifest("a", "again", gc_race.manifest_of("one")))
       end
     end)
   end)

@@ -72,6 +72,9 @@ function M.announce(self, digests)
   end
   if not etag and err.kind == "conflict" then
     return busy(self)
+  elseif not etag and err.kind == "unsupported" then
+    return errors.fail("unsupported", ("%s cannot put objects under conditions: a gc could not make sure that it is "
+      .. "the only one, and removes nothing"):format(self.store:describe()), { cause = err })
   end
   return etag and now + M.LIMIT, err
 end
