@@ -97,6 +97,9 @@ function M.blobs(members)
   return found
 end
 
+-- So many blobs are asked for at once: a store that is far away takes its time for each.
+local ASKED = 8
+
 --- Are these blobs there, with the sizes that a manifest says?
 ---@param home table
 ---@param name string
@@ -104,7 +107,7 @@ end
 ---@return true?
 ---@return epoch.Error?
 function M.check_blobs(home, name, blobs)
-  for _, blob in ipairs(blobs) do
+  return home.task:each(blobs, ASKED, function(blob)
     local size, err = home:blob_size(name, blob.digest)
     if not size and err.kind == "not_found" then
       return errors.fail("blob_unknown", ("the manifest needs blob %s, which is not in %s; "
@@ -115,8 +118,8 @@ function M.check_blobs(home, name, blobs)
       return errors.fail("size_mismatch", ("blob %s has %.0f bytes in %s, the manifest says "
         .. "%.0f"):format(blob.digest, size, home:describe(), blob.size))
     end
-  end
-  return true
+    return true
+  end)
 end
 
 --- Checks a manifest before it is stored in `home` under `name` and `given`: its digest and
