@@ -25,6 +25,7 @@ build = {
       libdirs = { "$(CRYPTO_LIBDIR)", "$(ZSTD_LIBDIR)" },
       libraries = { "crypto", "zstd", "pthread", "m" },
       sources = {
+        "src/base/dense.c",
         "src/base/digest.c",
         "src/base/err.c",
         "src/base/file_sink.c",
@@ -89,6 +90,7 @@ build = {
       libdirs = { "$(CURL_LIBDIR)", "$(CRYPTO_LIBDIR)", "$(ZSTD_LIBDIR)" },
       libraries = { "curl", "crypto", "zstd", "pthread", "m" },
       sources = {
+        "src/base/dense.c",
         "src/base/digest.c",
         "src/base/err.c",
         "src/base/file_sink.c",
@@ -152,6 +154,7 @@ build = {
       libdirs = { "$(ARCHIVE_LIBDIR)", "$(CRYPTO_LIBDIR)", "$(ZSTD_LIBDIR)" },
       libraries = { "archive", "crypto", "zstd", "pthread", "m" },
       sources = {
+        "src/base/dense.c",
         "src/base/digest.c",
         "src/base/err.c",
         "src/base/file_sink.c",

@@ -171,6 +171,13 @@ function core.zstd(next, options) end
 ---@return epoch.sink
 function core.unzstd(next, options) end
 
+--- Passes on all but the blocks that are all zeros, for files whose holes were filled; what it
+--- leaves is at most so many `pieces`, the last with all that follows.
+---@param next epoch.sink
+---@param options { block: integer?, pieces: integer? }? 4096, 65536
+---@return epoch.sink
+function core.dense(next, options) end
+
 --- How many bytes were taken.
 ---@param bytes string
 ---@return integer?
@@ -192,6 +199,11 @@ function sink:seen() end
 ---@param algorithm epoch.algorithm? sha256
 ---@return epoch.digest
 function sink:digest(algorithm) end
+
+--- What a dense sink has passed on, by where that stood, and how many bytes there were.
+---@return { offset: integer, length: integer }[]
+---@return integer size
+function sink:extents() end
 
 ---@param loop epoch.loop
 function sink:arm(loop) end

@@ -75,9 +75,6 @@ struct ep_lock *ep_lock_new(struct ep_host *host, const char *path, bool shared,
                             struct ep_err *err) EP_MUST;
 void ep_lock_close(struct ep_lock *lock);
 
-struct ep_extent {
-  int64_t offset, length;
-};
 /* Where the data of a file is, in order, as the file system knows it: holes are left out.
 ** At most `max` extents: more fail with "too_large". */
 enum ep_status ep_fs_extents(const char *path, struct ep_extent *out, size_t max,

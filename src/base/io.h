@@ -32,6 +32,11 @@ struct ep_block {
 };
 struct ep_block *ep_block_new(struct ep_host *host, size_t cap) EP_MUST;
 
+/* A part of a file that has data. */
+struct ep_extent {
+  int64_t offset, length;
+};
+
 /* Bytes on their way. With a block, who wants to keep them retains the block; without one
 ** (NULL) they are borrowed until the call returns.
 */

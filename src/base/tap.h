@@ -19,6 +19,15 @@ bool ep_tap_digest(const struct ep_sink *tap, enum ep_digest_alg alg,
                    struct ep_digest *d);
 bool ep_is_tap(const struct ep_sink *sink);
 
+/* Leaves out blocks of zeros (dense.c): all of `block` bytes, and the one that is cut short
+** by the end. Of what is left there are at most `max` pieces, the last of them with all that
+** follows. Where they stood, and how many bytes there were, is known at any time. */
+struct ep_sink *ep_dense_new(struct ep_host *host, size_t block, size_t max,
+                             struct ep_sink *next, struct ep_err *err) EP_MUST;
+const struct ep_extent *ep_dense_extents(const struct ep_sink *dense, size_t *n,
+                                         int64_t *size);
+bool ep_is_dense(const struct ep_sink *sink);
+
 /* zstd (zstd.c): compress what passes (one frame), or expand it (frames one after another,
 ** to at most `limit` bytes, -1: any number; a cut frame fails at finish). */
 struct ep_sink *ep_zstd_compress(struct ep_host *host, int level, struct ep_sink *next,

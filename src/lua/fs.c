@@ -121,18 +121,10 @@ static int core_extents(lua_State *L)
   struct ep_extent *extents = lep_newuserdata(L, EXTENTS_MAX * sizeof(struct ep_extent));
   struct ep_err err;
   int64_t size;
-  size_t i, n;
+  size_t n;
   if (ep_fs_extents(path, extents, EXTENTS_MAX, &n, &size, &err) != EP_OK)
     return lep_fail(L, &err);
-  lua_createtable(L, (int)n, 0);
-  for (i = 0; i < n; i++) {
-    lua_createtable(L, 0, 2);
-    lep_pushsize(L, extents[i].offset);
-    lua_setfield(L, -2, "offset");
-    lep_pushsize(L, extents[i].length);
-    lua_setfield(L, -2, "length");
-    lua_rawseti(L, -2, (int)i + 1);
-  }
+  lep_pushextents(L, extents, n);
   lep_pushsize(L, size);
   return 2;
 }

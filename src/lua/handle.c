@@ -185,6 +185,20 @@ void lep_pushsize(lua_State *L, int64_t n)
   lep_pushwhole(L, n);
 }
 
+void lep_pushextents(lua_State *L, const struct ep_extent *extents, size_t n)
+{
+  size_t i;
+  lua_createtable(L, (int)n, 0);
+  for (i = 0; i < n; i++) {
+    lua_createtable(L, 0, 2);
+    lep_pushsize(L, extents[i].offset);
+    lua_setfield(L, -2, "offset");
+    lep_pushsize(L, extents[i].length);
+    lua_setfield(L, -2, "length");
+    lua_rawseti(L, -2, (int)i + 1);
+  }
+}
+
 int lep_not_ok(lua_State *L, enum ep_status st, const struct ep_err *err)
 {
   if (st == EP_AGAIN)

@@ -11,7 +11,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-enum { READ_MAX = 1024 * 1024 };
+enum {
+  READ_MAX = 1024 * 1024,
+  DENSE_BLOCK = 4096,
+  DENSE_BLOCK_MAX = 16 * 1024 * 1024,
+  DENSE_PIECES = 65536
+};
 
 /* ---- making them ---- */
 
@@ -163,6 +168,24 @@ static int core_unzstd(lua_State *L)
   return lep_givesink(L, h, ep_zstd_expand(lep_host(L), limit, next, &err), &err);
 }
 
+/* core.dense(next[, {block=, pieces=}]): leaves out blocks of zeros */
+static int core_dense(lua_State *L)
+{
+  static const char *const known[] = {"block", "pieces", NULL};
+  struct ep_sink *next = lep_checksink(L, 1);
+  int t = lep_options(L, 2, true, known);
+  int64_t block = lep_optsize(L, t, "block", DENSE_BLOCK);
+  int64_t pieces = lep_optsize(L, t, "pieces", DENSE_PIECES);
+  if (block < 1 || block > DENSE_BLOCK_MAX)
+    luaL_argerror(L, t, "option 'block': 1 to 16777216 expected");
+  if (pieces < 1 || pieces > DENSE_PIECES)
+    luaL_argerror(L, t, "option 'pieces': 1 to 65536 expected");
+  struct lep_handle *h = lep_new(L, LEP_SINK);
+  struct ep_err err;
+  return lep_givesink(
+      L, h, ep_dense_new(lep_host(L), (size_t)block, (size_t)pieces, next, &err), &err);
+}
+
 /* ---- sources ---- */
 
 /* source:read(max) -> string | false at the end | nil, message, code */
@@ -297,22 +320,46 @@ static int sink_digest(lua_State *L)
   return 1;
 }
 
+/* sink:extents() -> {{offset=, length=}, …}, size: what a dense sink has not left out */
+static int sink_extents(lua_State *L)
+{
+  struct ep_sink *s = lep_checksink(L, 1);
+  const struct ep_extent *extents;
+  int64_t size;
+  size_t n;
+  if (!ep_is_dense(s))
+    luaL_argerror(L, 1, "a sink made by core.dense expected");
+  extents = ep_dense_extents(s, &n, &size);
+  lep_pushextents(L, extents, n);
+  lep_pushsize(L, size);
+  return 2;
+}
+
 static const luaL_Reg source_methods[] = {
     {"read", source_read},     {"arm", source_arm},     {"total", source_total},
     {"rewind", source_rewind}, {"slice", source_slice}, {NULL, NULL},
 };
 
 static const luaL_Reg sink_methods[] = {
-    {"write", sink_write}, {"arm", sink_arm},   {"finish", sink_finish},
-    {"bytes", sink_bytes}, {"seen", sink_seen}, {"digest", sink_digest},
-    {NULL, NULL},
+    {"write", sink_write},     {"arm", sink_arm},   {"finish", sink_finish},
+    {"bytes", sink_bytes},     {"seen", sink_seen}, {"digest", sink_digest},
+    {"extents", sink_extents}, {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {
-    {"bytes", core_bytes},     {"file", core_file},     {"fd_source", core_fd_source},
-    {"fd_sink", core_fd_sink}, {"pipe", core_pipe},     {"create", core_create},
-    {"collect", core_collect}, {"null", core_null},     {"tap", core_tap},
-    {"zstd", core_zstd},       {"unzstd", core_unzstd}, {NULL, NULL},
+    {"bytes", core_bytes},
+    {"file", core_file},
+    {"fd_source", core_fd_source},
+    {"fd_sink", core_fd_sink},
+    {"pipe", core_pipe},
+    {"create", core_create},
+    {"collect", core_collect},
+    {"null", core_null},
+    {"tap", core_tap},
+    {"zstd", core_zstd},
+    {"unzstd", core_unzstd},
+    {"dense", core_dense},
+    {NULL, NULL},
 };
 
 void lep_open_io(lua_State *L)

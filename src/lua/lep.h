@@ -68,6 +68,8 @@ int lep_done(lua_State *L, enum ep_status st, const struct ep_err *err);
 /* Sizes: whole numbers from 0 to 2^53. */
 int64_t lep_checksize(lua_State *L, int arg);
 void lep_pushsize(lua_State *L, int64_t n);
+/* {{offset=, length=}, …} */
+void lep_pushextents(lua_State *L, const struct ep_extent *extents, size_t n);
 
 /* A descriptor's number; whether it is open is seen when it is used. */
 int lep_checkfd(lua_State *L, int arg);

@@ -39,6 +39,15 @@ for _, threads in ipairs { 0, 2 } do
   })
   wait(loop, again, "result")
 
+  local dense = assert(core.dense(assert(core.null())))
+  for _ = 1, 20 do -- pieces, more than the first list of them holds
+    local piece = ("x"):rep(4096) .. ("\0"):rep(4096)
+    while #piece > 0 do
+      piece = piece:sub(assert(dense:write(piece)) + 1)
+    end
+  end
+  assert(#assert(dense:extents()) == 20)
+
   local path = "build/torture-file" -- where what a failure leaves behind is overwritten
   local file = assert(core.create(path))
   assert(file:write("x"))

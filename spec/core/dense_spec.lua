@@ -1,0 +1,104 @@
+local core = require "epoch.core"
+local work = require "spec.support.work"
+
+local Z, X = ("\0"):rep(8), ("x"):rep(8)
+
+-- What is left of `bytes`, written in pieces of `step`, and where it stood: "offset+length …".
+local function dense(bytes, step, options)
+  local out = core.collect(#bytes)
+  local sink = core.dense(out, options or { block = 8 })
+  local at = 1
+  while at <= #bytes do
+    at = at + assert(sink:write(bytes:sub(at, at + step - 1)))
+  end
+  assert(sink:finish())
+  local extents, size = sink:extents()
+  assert.equal(#bytes, size)
+  local where = {}
+  for i, one in ipairs(extents) do
+    where[i] = ("%d+%d"):format(one.offset, one.length)
+  end
+  sink:close()
+  local left = out:bytes()
+  out:close()
+  return left, table.concat(where, " ")
+end
+
+-- The file again.
+local function expand(left, where, size)
+  local out, at, from = {}, 0, 1
+  for offset, length in where:gmatch("(%d+)%+(%d+)") do
+    out[#out + 1] = ("\0"):rep(offset - at) .. left:sub(from, from + length - 1)
+    at, from = offset + length, from + length
+  end
+  return table.concat(out) .. ("\0"):rep(size - at)
+end
+
+describe("core.dense", function()
+  it("leaves out the blocks of zeros, however the bytes come", function()
+    for _, case in ipairs {
+      { "", "" },
+      { Z, "" },
+      { Z .. Z .. "\0\0\0", "" },
+      { X, "0+8" },
+      { X .. Z .. X, "0+8 16+8" },
+      { Z .. X .. X .. Z, "8+16" },
+      { Z .. "\0\0\0\0\0\0\0x" .. Z .. X, "8+8 24+8" }, -- blocks are whole
+      { "x\0\0\0\0\0\0\0" .. Z .. "\0\0x", "0+8 16+3" },
+      { "xxxx" .. Z .. "xxxx", "0+16" }, -- zeros, and no block of them
+      { X .. "\0\0", "0+8" },
+    } do
+      for step = 1, #case[1] + 1 do
+        local left, where = dense(case[1], step)
+        assert.equal(case[2], where)
+        assert.equal(case[1], expand(left, where, #case[1]))
+      end
+    end
+  end)
+
+  it("gives up on holes where there are too many pieces", function()
+    local bytes = X .. Z .. X .. Z .. Z .. X .. Z
+    for step = 1, #bytes do
+      local left, where = dense(bytes, step, { block = 8, pieces = 2 })
+      assert.equal("0+8 16+40", where)
+      assert.equal(bytes, expand(left, where, #bytes))
+    end
+    assert.equal("0+56", select(2, dense(bytes, 5, { block = 8, pieces = 1 })))
+  end)
+
+  it("is a sink of flows, on their threads too, and waits for a slow reader", function()
+    local data, hole = work.noise(300000), ("\0"):rep(1048576)
+    local bytes = data .. hole .. data
+    for _, threads in ipairs { 0, 2 } do
+      work.with_loop({ threads = threads }, function(loop)
+        local spool = assert(core.spool())
+        local sink = core.dense(spool:sink())
+        assert(work.flow(loop, { source = core.bytes(bytes), sink = sink, digest = core.digest(bytes) }))
+        local extents, size = sink:extents()
+        assert.equal(#bytes, size)
+        assert.equal(2, #extents)
+        assert.equal(spool:size(), extents[1].length + extents[2].length)
+        assert.is_true(spool:size() <= #data * 2 + 8192)
+        sink:close()
+        spool:close()
+
+        local source, pipe = core.pipe()
+        sink = core.dense(pipe)
+        local feed = assert(loop:flow { source = core.bytes(bytes), sink = sink })
+        local got = assert(work.flow(loop, { source = source, hash = true }))
+        assert.is_true(got.size <= #data * 2 + 8192)
+        assert(feed:result())
+        feed:close()
+        sink:close()
+      end)
+    end
+  end)
+
+  it("raises on misuse", function()
+    for _, options in ipairs { { block = 0 }, { block = 2 ^ 30 }, { pieces = 0 }, { pieces = 2 ^ 20 }, { x = 1 } } do
+      assert.has_error(function() core.dense(core.null(), options) end)
+    end
+    assert.has_error(function() core.dense() end)
+    assert.has_error(function() core.null():extents() end)
+  end)
+end)
