@@ -1,11 +1,14 @@
 --- A store that programs of generation 1 have filled, seen through everything that reads it.
+local artifacts = require "spec.support.artifacts"
 local copy = require "epoch.copy"
 local core = require "epoch.core"
 local cloudimg = require "epoch.cloudimg"
 local golden = require "spec.support.golden"
 local homes = require "epoch.home"
 local inspect = require "epoch.inspect"
+local json = require "epoch.json"
 local manifest = require "epoch.manifest"
+local old = require "epoch.snapshot.old"
 local ports = require "epoch.ports"
 local snapshot = require "epoch.snapshot"
 local support = require "spec.support.store"
@@ -37,6 +40,49 @@ local function with_store(use)
   end)
 end
 
+-- What a tar has: { name=, mode=, bytes=, sparse= } each.
+local function read_tar(task, path)
+  local reader, entries = assert(core.tar_reader(core.file(path), { sparse = "COCOON.sparse" })), {}
+  while true do
+    local entry = task:await(reader, "next")
+    if not entry then
+      reader:close()
+      return entries
+    end
+    local sink = core.collect(4 * 1024 * 1024)
+    assert(task:flow { source = reader:body(), sink = sink, size = entry.size })
+    entries[#entries + 1] = { name = entry.name, mode = entry.mode, sparse = entry.sparse, bytes = sink:bytes() }
+    sink:close()
+  end
+end
+
+-- A file with its holes as zeros.
+local function expand(entry)
+  if not entry.sparse then
+    return entry.bytes
+  end
+  local out, at, from = {}, 0, 1
+  for _, piece in ipairs(json.decode(entry.sparse.map)) do
+    out[#out + 1] = ("\0"):rep(piece.o - at) .. entry.bytes:sub(from, from + piece.l - 1)
+    at, from = piece.o + piece.l, from + piece.l
+  end
+  return table.concat(out) .. ("\0"):rep(entry.sparse.size - at)
+end
+
+local function maps_of(entries)
+  local maps = {}
+  for _, entry in ipairs(entries) do
+    maps[entry.name] = entry.sparse and entry.sparse.map or nil
+  end
+  return maps
+end
+
+-- What cocoon itself wrote of the same snapshot, while its files had their holes.
+local function golden_maps(task, dir)
+  work.write_file(dir .. "/golden.tar", golden.read("v1-small/export.tar"))
+  return maps_of(read_tar(task, dir .. "/golden.tar"))
+end
+
 describe("a store of generation 1", function()
   it("is listed with what its artifacts are", function()
     with_store(function(task, home)
@@ -63,24 +109,69 @@ describe("a store of generation 1", function()
     end)
   end)
 
-  it("says of a snapshot that it has to be migrated", function()
+  it("gives its snapshots as what cocoon imports, holes as holes", function()
+    with_store(function(task, home, dir)
+      local cocoon = snapshot.exec_cocoon { binary = artifacts.program(dir) }
+      assert(snapshot.puller { downloader = ports.downloader(home), cocoon = cocoon, task = task }:pull {
+        name = "g-small", tag = "v1", local_name = "back", spool_dir = dir })
+      local entries = read_tar(task, dir .. "/committed")
+      local envelope = json.decode(entries[1].bytes).config
+      assert.same({
+        id = "W2JU6RNPEHO2QGIGBWCR34YDIT", name = "back", image = "ubuntu:24.04", cpu = 2, nics = 1,
+        memory = 536870912, storage = 10737418240, image_blob_ids = { [("cd"):rep(32)] = {} },
+      }, envelope)
+      local m = manifest.parse(golden.read("gen1/manifest.json"))
+      assert.equal(#m.layers + 1, #entries)
+      local stored = 0
+      for i, layer in ipairs(m.layers) do
+        local entry = entries[i + 1]
+        assert.same({ layer.title, 416 }, { entry.name, entry.mode })
+        assert.equal(layer.digest, core.digest(expand(entry)), layer.title)
+        stored = stored + #entry.bytes
+      end
+      assert.same(golden_maps(task, dir), maps_of(entries))
+      assert.is_true(stored < 1000000)
+    end)
+  end)
+
+  it("takes from config.json what the manifest does not say", function()
+    with_store(function(task, home)
+      local m = manifest.parse(golden.read("gen1/manifest.json"))
+      m.cpu, m.memory, m.nics = 0, 0, 0
+      local conf = assert(old.config(task, m, ports.downloader(home), "g-small"))
+      assert.same({ "2", "536870912" }, { conf.values.cpu, conf.values.memory })
+      assert.is_nil(conf.values.nics)
+      for _, config in ipairs { "", "[]", "{", '{"cpus":2,"memory":[],"net":{}}', '{"cpus":{"boot_vcpus":-1}}',
+                                '{"cpus":{"boot_vcpus":"2"},"memory":{"size":1.5},"net":7}' } do
+        local digest = core.digest(config)
+        assert(home:put_blob("g-small", digest, #config, config))
+        m.layers = { { title = "config.json", digest = digest, size = #config } }
+        conf = assert(old.config(task, m, ports.downloader(home), "g-small"))
+        assert.is_nil(conf.values.cpu or conf.values.memory or conf.values.nics)
+      end
+    end)
+  end)
+
+  it("of a blob that is not what it should be gives nothing that cocoon keeps", function()
+    with_store(function(task, home, dir)
+      local blob = dir .. "/home/blobs/sha256/24e75fa0aa688f6c44aa906b7e8a6aa09f6b05aba4929c4853bdcb6cd6f014ec"
+      work.write_file(blob, work.read_file(blob):reverse())
+      local cocoon = snapshot.exec_cocoon { binary = artifacts.program(dir), stderr = "null" }
+      local ok, err = snapshot.puller { downloader = ports.downloader(home), cocoon = cocoon, task = task }:pull {
+        name = "g-small", tag = "v1" }
+      assert.is_nil(ok)
+      assert.equal("digest_mismatch", err.kind)
+      assert.is_nil(core.stat(dir .. "/committed"))
+    end)
+  end)
+
+  it("has to be migrated before it is copied", function()
     with_store(function(task, home, dir)
       local other = assert(homes.open(task, "file://" .. dir .. "/other"))
-      local runner = { import = function() error("cocoon must not be started") end }
-      for _, act in ipairs {
-        function()
-          return snapshot.puller { downloader = ports.downloader(home), cocoon = runner, task = task }:pull {
-            name = "g-small", tag = "v1" }
-        end,
-        function()
-          return copy.copy(task, { from = home, to = other, name = "g-small", reference = "v1" })
-        end,
-      } do
-        local ok, err = act()
-        assert.is_nil(ok)
-        assert.equal("unsupported", err.kind)
-        assert.equal("manifest g-small:v1 is of generation 1; migrate it first", tostring(err))
-      end
+      local ok, err = copy.copy(task, { from = home, to = other, name = "g-small", reference = "v1" })
+      assert.is_nil(ok)
+      assert.equal("unsupported", err.kind)
+      assert.equal("manifest g-small:v1 is of generation 1; migrate it first", tostring(err))
       other:close()
     end)
   end)

@@ -43,7 +43,7 @@ end
 
 -- An archive. One that failed ends in what no reader takes for its end.
 local function write_archive(job, m, downloader, ref, given)
-  given.name = ref.name
+  given.name, given.spool_dir = ref.name, job.settings.values.spool_dir
   local done, err, poison = snapshot.stream_parsed(job.task, m, downloader, given)
   if not done and poison and poison ~= "" then
     job.task:flow { source = core.bytes(poison), sink = given.writer, more = true }

@@ -53,6 +53,7 @@ local function pull(job, args)
   ok, err = PULLERS[kind] { downloader = downloader, cocoon = cocoon, task = job.task }:pull {
     name = ref.name, tag = ref.tag, digest = ref.digest, local_name = name, manifest = m,
     description = kind == "snapshot" and args.description or nil,
+    spool_dir = kind == "snapshot" and job.settings.values.spool_dir or nil,
     on_event = shown.on_event,
   }
   return ok and {

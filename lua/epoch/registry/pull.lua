@@ -8,6 +8,7 @@ local core = require "epoch.core"
 local errors = require "epoch.errors"
 local listeners = require "epoch.listeners"
 local manifest = require "epoch.manifest"
+local old = require "epoch.snapshot.old"
 local ports = require "epoch.ports"
 local stream = require "epoch.snapshot.stream"
 local text = require "epoch.text"
@@ -17,12 +18,6 @@ local M = {}
 local DIR_MODE = tonumber("750", 8)
 local FILE_MODE, BASE_MODE = tonumber("644", 8), tonumber("444", 8)
 local SEVERAL = 3 -- files at once
-
--- cocoon's id of a base image, by the name of its file.
-local function base_id(title)
-  local id = title:gsub("%.qcow2$", ""):gsub("%.raw$", "")
-  return #id == 64 and id:find("^[0-9a-f]+$") and id or nil
-end
 
 -- Where each of a manifest's files goes; or what is wrong with one of them.
 local function files_of(here, m, data_dir)
@@ -38,7 +33,7 @@ local function files_of(here, m, data_dir)
     files[#files + 1] = { layer = layer, path = data_dir .. "/" .. layer.title, mode = FILE_MODE }
   end
   for _, layer in ipairs(m.base_images) do
-    local id = base_id(layer.title)
+    local id = old.base_id(layer.title)
     if not id or seen[id] then
       return errors.fail("invalid", ("the base image %s is %s"):format(text.quote(layer.title),
         id and "there twice" or "not called HEX.qcow2, HEX.raw or HEX"))
@@ -108,21 +103,10 @@ local function check_free(db, id, name)
   return true
 end
 
-local function ids_of(m)
-  local ids = {}
-  for id in pairs(m.image_blob_ids) do
-    ids[id] = true
-  end
-  for _, layer in ipairs(m.base_images) do
-    ids[base_id(layer.title)] = true
-  end
-  return ids
-end
-
 -- What the manifest says of a snapshot, in cocoon's record; what it does not say stays.
 local function record_of(m, name, data_dir, known)
   local record = known or { id = m.snapshot_id }
-  record.name, record.image, record.image_blob_ids = name, m.image, ids_of(m)
+  record.name, record.image, record.image_blob_ids = name, m.image, old.base_ids(m)
   record.cpu, record.memory, record.storage, record.nics = m.cpu, m.memory, m.storage, m.nics
   record.created_at, record.data_dir, record.pending = m.created_at, data_dir, nil
   return record

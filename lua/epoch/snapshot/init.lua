@@ -94,6 +94,7 @@ local PULL = {
   local_name = { type = "string" },
   description = { type = "string" },
   manifest = { type = "table" }, -- one that has been parsed
+  spool_dir = { type = "string" }, -- for files of generation 1, whose holes have to be found
   progress = { type = "function" },
   on_event = { type = "function" },
 }
@@ -166,6 +167,7 @@ local STREAM = {
   local_name = { type = "string" },
   writer = { type = "userdata", required = true },
   media_type = { type = "string" }, -- what the manifest came as
+  spool_dir = { type = "string" },
   progress = { type = "function" },
   on_event = { type = "function" },
 }

@@ -8,6 +8,7 @@ local errors = require "epoch.errors"
 local listeners = require "epoch.listeners"
 local manifest = require "epoch.manifest"
 local media = require "epoch.media"
+local old = require "epoch.snapshot.old"
 local ports = require "epoch.ports"
 local text = require "epoch.text"
 
@@ -138,23 +139,29 @@ local function entries_of(m, conf)
   return entries, mtime
 end
 
+-- What is known of a snapshot besides its files.
+local function config_of(task, m, downloader, given, what)
+  if m.generation == 1 then
+    return old.config(task, m, downloader, given.name)
+  elseif not m.config then
+    return errors.fail("invalid", ("manifest %s: a snapshot without a config"):format(what))
+  end
+  return M.fetch_snapshot_config(task, downloader, given.name, m.config)
+end
+
 --- Everything that can be known before a byte of the stream is written.
 ---@param task epoch.task
 ---@param m epoch.Manifest
 ---@param downloader table
----@param given { name: string, tag: string?, digest: string?, local_name: string? }
+---@param given { name: string, tag: string?, digest: string?, local_name: string?, spool_dir: string? }
 ---@return table? plan for M.write
 ---@return epoch.Error?
 function M.plan(task, m, downloader, given)
   local what = ports.asked(given)
   if manifest.classify(m) ~= "snapshot" then
     return nil, manifest.wrong_kind(m, what, "snapshot")
-  elseif m.generation == 1 then
-    return nil, manifest.too_old(what)
-  elseif not m.config then
-    return errors.fail("invalid", ("manifest %s: a snapshot without a config"):format(what))
   end
-  local conf, err = M.fetch_snapshot_config(task, downloader, given.name, m.config)
+  local conf, err = config_of(task, m, downloader, given, what)
   if not conf then
     return nil, err
   end
@@ -163,7 +170,7 @@ function M.plan(task, m, downloader, given)
     return nil, errors.wrap(mtime, "manifest " .. what)
   end
   return { name = given.name, downloader = downloader, layers = m.layers, entries = entries, config = conf,
-           mtime = mtime or 0,
+           mtime = mtime or 0, is_expanded = m.generation == 1, spool_dir = given.spool_dir,
            envelope = envelope.write(conf, given.local_name or given.name) }
 end
 
@@ -178,6 +185,22 @@ local function write_entry(task, writer, entry, blob, spec, on_progress)
   return moved, err
 end
 
+-- A file that was stored without its holes: they are found before it is known what to write.
+local function write_expanded(task, plan, writer, one, blob, on_progress)
+  local layer = one.layer
+  local spool, sparse = old.find_holes(task, blob, layer, { spool_dir = plan.spool_dir, on_progress = on_progress })
+  if not spool then
+    return nil, sparse
+  end
+  local entry, err = M.entry({ name = layer.title, size = spool:size(), sparse = sparse }, plan.mtime)
+  local moved
+  if entry then
+    moved, err = write_entry(task, writer, entry, spool:source(), { size = entry.size })
+  end
+  spool:close()
+  return moved, err
+end
+
 local function write_layer(task, plan, writer, one, heard)
   local entry, layer = one.entry, one.layer
   local blob, err = plan.downloader:get_blob(plan.name, layer.digest)
@@ -187,9 +210,13 @@ local function write_layer(task, plan, writer, one, heard)
   heard:tell("start", layer, 0)
   heard:mention(layer)
   local moved
-  moved, err = write_entry(task, writer, entry, blob, {
-    size = layer.size, digest = layer.digest, what = "layer " .. text.quote(entry.name),
-  }, heard:progress_of(layer))
+  if plan.is_expanded then
+    moved, err = write_expanded(task, plan, writer, one, blob, heard:progress_of(layer))
+  else
+    moved, err = write_entry(task, writer, entry, blob, {
+      size = layer.size, digest = layer.digest, what = "layer " .. text.quote(entry.name),
+    }, heard:progress_of(layer))
+  end
   if moved then
     heard:tell("done", layer, layer.size)
   end

@@ -1,0 +1,150 @@
+--- A snapshot of generation 1 in the terms of generation 2: its config, of what its manifest says
+-- and what its own config.json says besides, and its files with their holes, which were stored
+-- as zeros.
+local core = require "epoch.core"
+local errors = require "epoch.errors"
+local json = require "epoch.json"
+local ports = require "epoch.ports"
+local slices = require "epoch.json_slices"
+local text = require "epoch.text"
+
+local M = {}
+
+-- A config.json of a machine has some hundred bytes; one that is no such thing is not read.
+local CONFIG_MAX = 1024 * 1024
+
+-- As many pieces as a sparse map of 1 MiB has room for, with offsets and lengths of 13 digits.
+local PIECES = 26000
+
+--- cocoon's id of a base image, by the name of its file; nil when it is none.
+---@param title string
+---@return string?
+function M.base_id(title)
+  local id = title:gsub("%.qcow2$", ""):gsub("%.raw$", "")
+  return #id == 64 and id:find("^[0-9a-f]+$") and id or nil
+end
+
+--- cocoon's ids of the base images that a snapshot needs, as a set.
+---@param m epoch.manifest.v1
+---@return table<string, true>
+function M.base_ids(m)
+  local ids = {}
+  for id in pairs(m.image_blob_ids) do
+    ids[id] = true
+  end
+  for _, layer in ipairs(m.base_images) do
+    local id = M.base_id(layer.title)
+    if id then
+      ids[id] = true
+    end
+  end
+  return ids
+end
+
+local function is_count(value)
+  return json.size(value) and value > 0
+end
+
+-- What the machine's own config says, in the places where cloud-hypervisor has it.
+local function machine_of(bytes)
+  local said = json.decode(bytes)
+  local function member(name)
+    return type(said) == "table" and type(said[name]) == "table" and said[name] or {}
+  end
+  local cpu, memory, nics = member("cpus").boot_vcpus, member("memory").size, #member("net")
+  return { cpu = is_count(cpu) and cpu or nil, memory = is_count(memory) and memory or nil,
+           nics = is_count(nics) and nics or nil }
+end
+
+-- That of a snapshot, where its manifest does not say it all.
+local function fetch_machine(task, m, downloader, name)
+  local layer
+  for _, one in ipairs(m.layers) do
+    layer = one.title == "config.json" and one.size <= CONFIG_MAX and one or layer
+  end
+  if not layer or (m.cpu > 0 and m.memory > 0 and m.nics > 0) then
+    return {}
+  end
+  local blob, err = downloader:get_blob(name, layer.digest)
+  if not blob then
+    return nil, errors.wrap(err, "fetch config.json")
+  end
+  local sink = core.collect(CONFIG_MAX)
+  local moved
+  moved, err = ports.flow(task, blob, { sink = sink, size = layer.size, digest = layer.digest,
+                                        what = "config.json" })
+  local bytes = moved and sink:bytes()
+  sink:close()
+  return bytes and machine_of(bytes), err
+end
+
+-- A set as the config blob has it.
+local function set_of(ids)
+  local members = {}
+  for id in pairs(ids) do
+    members[#members + 1] = { id, "{}" }
+  end
+  table.sort(members, function(a, b) return a[1] < b[1] end)
+  return #members > 0 and slices.object(members) or nil
+end
+
+--- The config that a snapshot would have in generation 2. What nobody wrote down is left out.
+---@param task epoch.task
+---@param m epoch.manifest.v1
+---@param downloader table
+---@param name string
+---@return epoch.snapshot.config?
+---@return epoch.Error?
+function M.config(task, m, downloader, name)
+  local machine, err = fetch_machine(task, m, downloader, name)
+  if not machine then
+    return nil, err
+  end
+  local values = { imageBlobIds = set_of(M.base_ids(m)) }
+  for member, value in pairs {
+    snapshotId = m.snapshot_id or "", image = m.image or "", storage = m.storage,
+    cpu = m.cpu > 0 and m.cpu or machine.cpu, memory = m.memory > 0 and m.memory or machine.memory,
+    nics = m.nics > 0 and m.nics or machine.nics,
+  } do
+    values[member] = value ~= "" and value ~= 0 and json.encode(value) or nil
+  end
+  return { values = values, extra = {}, files = {}, created_at = m.created_at }
+end
+
+-- Where the data of a file is, as cocoon writes it down.
+local function map_of(extents)
+  local out = {}
+  for i, one in ipairs(extents) do
+    out[i] = ('{"o":%.0f,"l":%.0f}'):format(one.offset, one.length)
+  end
+  return "[" .. table.concat(out, ",") .. "]"
+end
+
+--- Brings a layer here and finds its holes: a spool of its data, which the caller closes, and its
+-- sparse map where it has holes.
+---@param task epoch.task
+---@param blob any
+---@param layer epoch.Descriptor
+---@param opts { spool_dir: string?, on_progress: fun(bytes: integer)? }
+---@return epoch.spool?
+---@return epoch.Error|{ map: string, size: integer }|nil
+function M.find_holes(task, blob, layer, opts)
+  local spool, message, code = core.spool { dir = opts.spool_dir }
+  if not spool then
+    blob:close()
+    return errors.fail(code, message)
+  end
+  local sink = core.dense(spool:sink(), { pieces = PIECES })
+  local moved, err = ports.flow(task, blob, {
+    sink = sink, size = layer.size, digest = layer.digest, what = "layer " .. text.quote(layer.title),
+  }, opts.on_progress)
+  local extents = moved and sink:extents()
+  sink:close()
+  if not moved then
+    spool:close()
+    return nil, err
+  end
+  return spool, spool:size() < layer.size and { map = map_of(extents), size = layer.size } or nil
+end
+
+return M
