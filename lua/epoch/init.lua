@@ -21,6 +21,7 @@ local PUBLIC = {
   locate = "epoch.locate",
   manifest = "epoch.manifest",
   media = "epoch.media",
+  migrate = "epoch.migrate",
   ports = "epoch.ports",
   puller = "epoch.puller",
   reference = "epoch.reference",

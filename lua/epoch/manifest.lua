@@ -240,8 +240,8 @@ function M.wrong_kind(m, what, wanted)
     NAMED[wanted] or "a snapshot or a cloud image"))
 end
 
---- A snapshot's manifest: the same parts give the same bytes.
----@param parts { config: epoch.Descriptor, layers: epoch.Descriptor[], annotations: table? }
+--- A manifest, a snapshot's where no type is given: the same parts give the same bytes.
+---@param parts { artifact_type: string?, config: epoch.Descriptor, layers: epoch.Descriptor[], annotations: table? }
 ---@return string? bytes
 ---@return epoch.Error?
 function M.build(parts)
@@ -253,7 +253,7 @@ function M.build(parts)
   local bytes, err = json.encode(json.object {
     { "schemaVersion", 2 },
     { "mediaType", media.OCI_MANIFEST },
-    { "artifactType", media.SNAPSHOT },
+    { "artifactType", parts.artifact_type or media.SNAPSHOT },
     { "config", descriptors.write(parts.config) },
     { "layers", json.array(layers) },
     { "annotations", annotations and next(annotations) and annotations or nil },

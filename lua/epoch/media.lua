@@ -34,6 +34,7 @@ M.SOURCE = "org.opencontainers.image.source"
 M.REVISION = "org.opencontainers.image.revision"
 M.SNAPSHOT_ID = "cocoonstack.snapshot.id"
 M.BASE_IMAGE = "cocoonstack.snapshot.baseimage"
+M.MIGRATED = "cocoonstack.migrated.from" -- digest of the manifest of generation 1
 
 ---@alias epoch.kind "snapshot"|"cloud-image"|"container-image"|"image-index"|"unknown"
 M.KINDS = { "snapshot", "cloud-image", "container-image", "image-index", "unknown" }
@@ -53,6 +54,14 @@ function M.for_file(name)
     or name:find("%.qcow2$") and M.DISK_QCOW2
     or name:find("%.raw$") and M.DISK_RAW
     or M.OCTET_STREAM
+end
+
+--- The media type of a disk of a cloud image, or of a part of one, by the file's name.
+---@param name string
+---@return string
+function M.for_disk(name)
+  local format = (name:find("%.raw$") or name:find("%.raw%.part%.")) and M.DISK_RAW or M.DISK_QCOW2
+  return name:find("%.part%.") and format .. ".part" or format
 end
 
 local DISKS = {}

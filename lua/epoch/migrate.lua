@@ -1,0 +1,94 @@
+--- From generation 1 to generation 2: artifacts of a store, into any home.
+--
+--     local results = assert(migrate.migrate(task, { from = old, to = new }))
+--
+-- A tag that is there already is not moved again. Of a snapshot the files' holes are found
+-- again; its base images become cloud images, base-images:ID, that its manifest points at. Bytes are
+-- verified where they are read and where they arrive. Both homes work in the task that is given.
+local errors = require "epoch.errors"
+local job = require "epoch.migrate.job"
+local listeners = require "epoch.listeners"
+local options = require "epoch.options"
+
+local M = {}
+
+local MIGRATE = {
+  from = { type = "table", required = true },
+  to = { type = "table", required = true },
+  names = { array = { type = "string" } }, -- all repositories where there are none
+  dry_run = { type = "boolean", default = false },
+  concurrency = { type = "integer", min = 1, max = 64, default = 3 },
+  spool_dir = { type = "string" },
+  progress = { type = "function" },
+  on_event = { type = "function" },
+}
+
+---@class epoch.migrate.result
+---@field name string
+---@field tag string
+---@field state "migrated"|"there"|"planned"
+---@field kind epoch.kind
+---@field digest string of the new manifest; planned: of the old one
+---@field size integer bytes of all blobs
+---@field layers table[] {title=, media_type=, digest=, size=, transferred=}
+---@field transferred integer bytes that had to move, base images included
+
+-- Every tag of those repositories: { name, tag }.
+local function tags_of(home, names)
+  local list = {}
+  for _, name in ipairs(names) do
+    local tags, err = home:tags(name)
+    if not tags then
+      return nil, err
+    end
+    for _, tag in ipairs(tags) do
+      list[#list + 1] = { name, tag }
+    end
+  end
+  return list
+end
+
+local function failure(failed, first, n)
+  return errors.new(first.kind, ("%d of %d tags were not migrated (%s); the first because: %s"):format(
+    #failed, n, table.concat(failed, ", "), tostring(first)), { status = first.status, cause = first })
+end
+
+--- Migrates what is of generation 1 in a home. One that fails does not keep the others from being
+--- migrated: the error comes at the end, of the kind of the first, and the third answer has
+--- what was done.
+---@param task epoch.task that of both homes
+---@param given table
+---@return epoch.migrate.result[]?
+---@return epoch.Error?
+---@return epoch.migrate.result[]?
+function M.migrate(task, given)
+  local opts = options.check("migrate", MIGRATE, given)
+  opts.task = task
+  local names, err, list = opts.names, nil, nil
+  if not names or #names == 0 then
+    names, err = opts.from:repositories()
+  end
+  if names then
+    list, err = tags_of(opts.from, names)
+  end
+  if not list then
+    return nil, err
+  end
+  local results, failed, first = {}, {}, nil
+  for _, one in ipairs(list) do
+    local result, why = job.run(opts, one[1], one[2])
+    results[#results + 1] = result or nil
+    if result == nil and why.kind == "cancelled" then
+      return nil, why, results
+    elseif result == nil then
+      first, failed[#failed + 1] = first or why, one[1] .. ":" .. one[2]
+      listeners.new("migrate", opts):say(("%s:%s: %s"):format(one[1], one[2], tostring(why)))
+    end
+  end
+  if first then
+    return nil, failure(failed, first, #list), results
+  end
+  return results
+end
+
+return M
