@@ -225,6 +225,7 @@ build = {
     ["epoch.cli.login"] = "lua/epoch/cli/login.lua",
     ["epoch.cli.logout"] = "lua/epoch/cli/logout.lua",
     ["epoch.cli.ls"] = "lua/epoch/cli/ls.lua",
+    ["epoch.cli.migrate"] = "lua/epoch/cli/migrate.lua",
     ["epoch.cli.output"] = "lua/epoch/cli/output.lua",
     ["epoch.cli.parser"] = "lua/epoch/cli/parser.lua",
     ["epoch.cli.progress"] = "lua/epoch/cli/progress.lua",

@@ -103,6 +103,16 @@ return {
     end,
   },
   {
+    name = "migrate",
+    summary = "Bring what a store has of generation 1 to a home, as generation 2.",
+    define = function(command)
+      command:argument("NAME", "The repositories; by default all of them."):target("names"):args("*")
+      command:option("--from", "The store that has them."):argname("HOME")
+      command:option("--to", "Where they go; it may be the same."):argname("HOME")
+      command:flag("--dry-run", "Say what would be done, and write nothing.")
+    end,
+  },
+  {
     name = "gc",
     summary = "List the blobs of a store that no manifest needs, or remove them.",
     define = function(command)

@@ -1,0 +1,92 @@
+-- migrate, and pulls of what is not migrated, as a person types them.
+local artifacts = require "spec.support.artifacts"
+local core = require "epoch.core"
+local golden = require "spec.support.golden"
+local json = require "epoch.json"
+local program = require "spec.support.program"
+local store = require "spec.support.store"
+local work = require "spec.support.work"
+
+-- The golden store as `dir`/old; `epoch` runs the program.
+local function with_store(use)
+  work.in_directory(function(dir)
+    work.write_file(dir .. "/objects.tar", golden.read("gen1/objects.tar"))
+    assert(core.mkdir(dir .. "/old"))
+    os.execute(("tar -xf '%s/objects.tar' -C '%s/old'"):format(dir, dir))
+    work.write_file(dir .. "/config.lua", "")
+    local env = { EPOCH_CONFIG = dir .. "/config.lua", EPOCH_COCOON_BINARY = artifacts.program(dir) }
+    use(dir, function(...)
+      return program.run({ ... }, env)
+    end, env)
+  end)
+end
+
+local function ok(result)
+  assert.equal(0, result.code, result.err)
+  return result
+end
+
+describe("migrate", function()
+  it("says what it would do, does it, and has nothing to do then", function()
+    with_store(function(dir, epoch)
+      local homes = { "--from", "file://" .. dir .. "/old", "--to", "file://" .. dir .. "/new" }
+      local function migrate(...)
+        return ok(epoch("migrate", homes[1], homes[2], homes[3], homes[4], ...))
+      end
+      assert.matches("\ng%-small:v1  snapshot  2%.1M  0B     would be migrated\n$", migrate("--dry-run").out)
+      assert.same({}, store.files(dir .. "/new"))
+      assert.matches("\ng%-small:v1  snapshot  %S+  %S+  migrated\n$", migrate("g-small").out)
+      assert.matches(" 0B +is there already\n$", migrate().out)
+      local again = json.decode(migrate("--json").out)
+      assert.same({ "g-small", "v1", "snapshot", 0 },
+        { again[1].name, again[1].tag, again[1].kind, again[1].transferred })
+      ok(epoch("pull", "g-small:v1", "--registry", homes[4]))
+      local new = work.read_file(dir .. "/committed")
+      ok(epoch("pull", "g-small:v1", "--registry", homes[2]))
+      work.assert_same_bytes(new, work.read_file(dir .. "/committed"))
+      work.assert_same_bytes(new, ok(epoch("get", "--tar", "g-small:v1", "--registry", homes[2])).out)
+    end)
+  end)
+
+  it("killed anywhere is completed by the next", function()
+    with_store(function(dir, epoch, env)
+      local from, to = "file://" .. dir .. "/old", "file://" .. dir .. "/new"
+      ok(epoch("migrate", "--from", from, "--to", "file://" .. dir .. "/whole"))
+      work.with_loop(nil, function(loop)
+        for step = 0, 12 do
+          local process = program.start(loop, { "migrate", "--from", from, "--to", to }, env, { stdout = "null" })
+          local timer = loop:timer(0.01 * step)
+          while not timer:wait() do
+            loop:poll(1)
+          end
+          timer:close()
+          process:kill("KILL")
+          program.wait(loop, process)
+          if core.stat(dir .. "/new/manifests/g-small/v1.json") then -- then nothing is missing
+            ok(epoch("pull", "g-small:v1", "--registry", to))
+          end
+        end
+      end)
+      ok(epoch("migrate", "--from", from, "--to", to))
+      ok(epoch("fsck", "--registry", to))
+      for _, path in ipairs(store.files(dir .. "/whole")) do
+        if path ~= "catalog.json" then
+          assert.equal(work.read_file(dir .. "/whole/" .. path), work.read_file(dir .. "/new/" .. path), path)
+        end
+      end
+    end)
+  end)
+
+  it("refuses what makes no sense", function()
+    with_store(function(dir, epoch)
+      assert.equal(64, epoch("migrate").code)
+      assert.equal(64, epoch("migrate", "--from", "file://" .. dir .. "/old").code)
+      local both = { "--from", "file://" .. dir .. "/old", "--to", "file://" .. dir .. "/new" }
+      assert.equal(64, epoch("migrate", both[1], both[2], both[3], both[4], "g-small:v1").code)
+      os.remove(dir .. "/old/blobs/sha256/24e75fa0aa688f6c44aa906b7e8a6aa09f6b05aba4929c4853bdcb6cd6f014ec")
+      local result = epoch("migrate", both[1], both[2], both[3], both[4])
+      assert.equal(2, result.code)
+      assert.matches("1 of 1 tags were not migrated %(g%-small:v1%)", result.last)
+    end)
+  end)
+end)
