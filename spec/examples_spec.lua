@@ -2,6 +2,7 @@
 
 local artifacts = require "spec.support.artifacts"
 local core = require "epoch.core"
+local golden = require "spec.support.golden"
 local media = require "epoch.media"
 local program = require "spec.support.program"
 local registry = require "spec.support.registry"
@@ -93,6 +94,28 @@ describe("examples for people who script", function()
       local result = script("/to", { "run", "examples/pull.lua", "vms/web:monday", "back", dir .. "/share" })
       assert.matches(digest .. " is at hand", result.err, 1, true)
       standin.assert_same_files(standin.files(dir .. "/from", "web"), standin.files(dir .. "/to", "back"))
+    end)
+  end)
+
+  it("migrate a store of generation 1, as often as it takes", function()
+    work.in_directory(function(dir)
+      work.write_file(dir .. "/objects.tar", golden.read("gen1/objects.tar"))
+      assert(core.mkdir(dir .. "/old"))
+      os.execute(("tar -xf '%s/objects.tar' -C '%s/old'"):format(dir, dir))
+      local function script(...)
+        return program.run { "run", "examples/migrate.lua", "file://" .. dir .. "/old", "oci:" .. dir .. "/new", ... }
+      end
+      local blob = dir .. "/old/blobs/sha256/24e75fa0aa688f6c44aa906b7e8a6aa09f6b05aba4929c4853bdcb6cd6f014ec"
+      assert(core.rename(blob, blob .. "-away"))
+      local result = script("g-small")
+      assert.same({ 1, "" }, { result.code, result.out })
+      assert.matches("g-small: 1 of 1 tags were not migrated", result.err, 1, true)
+      assert(core.rename(blob .. "-away", blob))
+      assert.matches("^g%-small:v1 migrated, %d[%d.]*K moved\n$", script().out)
+      assert.equal("g-small:v1 there, 0B moved\n", script("g-small").out)
+      local home = "oci:" .. dir .. "/new"
+      assert.equal(0, program.run({ "get", "--tar", "g-small:v1", "-o", dir .. "/a.tar", "--registry", home }).code)
+      assert.equal(1, program.run({ "run", "examples/migrate.lua" }).code)
     end)
   end)
 

@@ -57,7 +57,7 @@ function M.run(_, args)
     if not from then
       return nil, to
     end
-    local shown, values = job:watch(args.from), job.settings.values
+    local shown, values = args.dry_run and {} or job:watch(args.from), job.settings.values
     local done, err, some = migration.migrate(job.task, {
       from = from, to = to, names = args.names, dry_run = args.dry_run,
       concurrency = values.concurrency, spool_dir = values.spool_dir,
