@@ -4,6 +4,7 @@ local core = require "epoch.core"
 local golden = require "spec.support.golden"
 local json = require "epoch.json"
 local program = require "spec.support.program"
+local registry = require "spec.support.registry"
 local store = require "spec.support.store"
 local work = require "spec.support.work"
 
@@ -33,7 +34,9 @@ describe("migrate", function()
       local function migrate(...)
         return ok(epoch("migrate", homes[1], homes[2], homes[3], homes[4], ...))
       end
-      assert.matches("\ng%-small:v1  snapshot  2%.1M  0B     would be migrated\n$", migrate("--dry-run").out)
+      local dry = migrate("--dry-run")
+      assert.matches("\ng%-small:v1  snapshot  2%.1M  0B     would be migrated\n$", dry.out)
+      assert.equal("", dry.err)
       assert.same({}, store.files(dir .. "/new"))
       assert.matches("\ng%-small:v1  snapshot  %S+  %S+  migrated\n$", migrate("g-small").out)
       assert.matches(" 0B +is there already\n$", migrate().out)
@@ -75,6 +78,25 @@ describe("migrate", function()
         end
       end
     end)
+  end)
+
+  it("brings it to a registry", function()
+    if registry.missing() then
+      return pending(registry.missing())
+    end
+    local remote = registry.start {}
+    local fine, why = pcall(with_store, function(dir, epoch)
+      local words = { "migrate", "--from", "file://" .. dir .. "/old", "--to", remote.url }
+      assert.matches(" migrated\n$", ok(epoch((table.unpack or unpack)(words))).out) -- luacheck: ignore 113 143
+      assert.matches(" 0B +is there already\n$",
+        ok(epoch((table.unpack or unpack)(words))).out) -- luacheck: ignore 113 143
+      ok(epoch("pull", "g-small:v1", "--registry", remote.url))
+      assert.truthy(core.stat(dir .. "/committed"))
+      ok(epoch("get", "base-images:" .. ("cd"):rep(32), "-o", dir .. "/base", "--registry", remote.url))
+      assert.equal(7004, core.stat(dir .. "/base").size)
+    end)
+    remote:stop()
+    assert(fine, why)
   end)
 
   it("refuses what makes no sense", function()
