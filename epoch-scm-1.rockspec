@@ -313,6 +313,7 @@ build = {
     ["epoch.objectstore.manifests"] = "lua/epoch/objectstore/manifests.lua",
     ["epoch.objectstore.s3"] = "lua/epoch/objectstore/s3.lua",
     ["epoch.options"] = "lua/epoch/options.lua",
+    ["epoch.pieces"] = "lua/epoch/pieces.lua",
     ["epoch.ports"] = "lua/epoch/ports.lua",
     ["epoch.puller"] = "lua/epoch/puller.lua",
     ["epoch.puller.background"] = "lua/epoch/puller/background.lua",

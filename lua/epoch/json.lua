@@ -1,7 +1,8 @@
 --- JSON: reading what strangers wrote, and writing what gets a digest.
 --
--- Reading is lua-cjson, in an instance of its own with tight settings, behind a scan of the
--- text for what lua-cjson lets pass. Refused with kind "invalid": a member that is there
+-- Reading is lua-cjson, in an instance of its own with tight settings, behind a walk over the
+-- text that is stricter and makes no values: json.check is that walk alone, for texts too large
+-- to be decoded. Refused with kind "invalid": what is not JSON, a member that is there
 -- twice (two readers may believe different ones), numbers that are none (nan, 0x10, 01,
 -- 1., 1e999), raw control characters in strings, invalid UTF-8, more than 64 levels.
 --
@@ -71,7 +72,41 @@ local function is_number(s)
   return n ~= nil and n > -math.huge and n < math.huge
 end
 
--- The closing quote of the string whose opening quote is at i; or nil and an error.
+-- What stands at i cannot: there is something else to come first, or nothing more.
+local function misplaced(s, i, depth)
+  local c = s:sub(i, i)
+  if c == "" then
+    return invalid(i, "the text ends where it must not")
+  elseif depth == 0 and (c == "}" or c == "]") then
+    return invalid(i, ("a %s with nothing to close"):format(text.quote(c)))
+  end
+  return invalid(i, ("%s must not stand here"):format(text.quote(s:sub(i, i + 80), 40)))
+end
+
+local function after_blanks(s, i)
+  local b = s:byte(i)
+  if b and b > 32 then
+    return i
+  end
+  return s:match("^[ \t\r\n]*()", i)
+end
+
+-- The position after the escape at i, or nil when it is none. Halves of a character above
+-- U+FFFF come in pairs.
+local function escape_end(s, i)
+  if s:find('^["\\/bfnrt]', i + 1) then
+    return i + 2
+  end
+  local unit = tonumber(s:match("^u(%x%x%x%x)", i + 1) or "", 16)
+  if not unit or unit >= 0xDC00 and unit <= 0xDFFF then
+    return nil
+  elseif unit < 0xD800 or unit > 0xDFFF then
+    return i + 6
+  end
+  return s:find("^\\u[dD][c-fC-F]%x%x", i + 6) and i + 12
+end
+
+-- The position after the string whose opening quote is at i; or nil and an error.
 local function string_end(s, i)
   local at = i + 1
   while true do
@@ -81,9 +116,13 @@ local function string_end(s, i)
     end
     local b = s:byte(at)
     if b == 34 then
-      return at
+      return at + 1
     elseif b == 92 then
-      at = at + 2 -- which escapes there are is lua-cjson's business
+      local after = escape_end(s, at)
+      if not after then
+        return invalid(at, "an escape that is none")
+      end
+      at = after
     elseif b == 127 then
       at = at + 1
     else
@@ -92,15 +131,25 @@ local function string_end(s, i)
   end
 end
 
+-- The position after the number, true, false or null at i; or nil and an error.
+local function word_end(s, i, depth)
+  local _, last = s:find("^[%w+.-]+", i)
+  if not last then
+    return misplaced(s, i, depth)
+  end
+  local word = s:sub(i, math.min(last, i + 400))
+  if not (LITERAL[word] or is_number(word)) then
+    return invalid(i, ("%s is no number, and not true, false or null"):format(
+      text.quote(word, 40)))
+  end
+  return last + 1
+end
+
 -- The member names of one object so far. Compared as they mean: "\u0061" is "a".
 local function remember(names, s, first, last)
   local name = s:sub(first + 1, last - 1)
   if name:find("\\", 1, true) then
-    local ok, decoded = pcall(parser.decode, "[" .. s:sub(first, last) .. "]")
-    if not ok then
-      return invalid(first, "a name with an escape that is none")
-    end
-    name = decoded[1]
+    name = parser.decode("[" .. s:sub(first, last) .. "]")[1]
   end
   if names[name] then
     return invalid(first, ("the member %s is there twice"):format(text.quote(name)))
@@ -109,52 +158,100 @@ local function remember(names, s, first, last)
   return true
 end
 
--- One walk over the tokens. The grammar of what stands where is left to lua-cjson; a string
--- with a colon behind it is a name in every text that lua-cjson accepts afterwards.
-local function scan(s)
-  local open, depth = {}, 0 -- for each level the names of an object, or false for an array
-  local i = s:find("[^ \t\r\n,:]")
-  while i do
-    local c = s:sub(i, i)
-    if c == '"' then
-      local last, err = string_end(s, i)
-      if not last then
-        return nil, err
-      end
-      local names = open[depth]
-      if names and s:find("^[ \t\r\n]*:", last + 1) then
-        local ok
-        ok, err = remember(names, s, i, last)
-        if not ok then
-          return nil, err
-        end
-      end
-      i = last
-    elseif c == "{" or c == "[" then
-      depth = depth + 1
-      if depth > M.MAX_DEPTH then
-        return invalid(i, ("more than %d levels"):format(M.MAX_DEPTH))
-      end
-      open[depth] = c == "{" and {}
-    elseif c == "}" or c == "]" then
-      depth = depth - 1
-      if depth < 0 then
-        return invalid(i, ("a %s with nothing to close"):format(text.quote(c)))
-      end
-    else
-      local _, last = s:find("^[%w+.-]+", i)
-      local word = last and s:sub(i, last)
-      if not word then
-        return invalid(i, ("%s must not stand here"):format(text.quote(c)))
-      elseif not (LITERAL[word] or is_number(word)) then
-        return invalid(i, ("%s is no number, and not true, false or null"):format(
-          text.quote(word, 40)))
-      end
-      i = last
+-- A name and its colon at i: where the value begins.
+local function name_end(s, i, names)
+  if s:byte(i) ~= 34 then
+    return misplaced(s, i)
+  end
+  local after, err = string_end(s, i)
+  local ok = after
+  if after then
+    ok, err = remember(names, s, i, after - 1)
+  end
+  if not ok then
+    return nil, err
+  end
+  local colon = after_blanks(s, after)
+  if s:byte(colon) ~= 58 then
+    return misplaced(s, colon)
+  end
+  return after_blanks(s, colon + 1)
+end
+
+local value_end
+
+-- The position after the list or object whose first byte is at i. At most MAX_DEPTH calls
+-- are open at a time.
+local function nested_end(s, i, depth, close)
+  if depth > M.MAX_DEPTH then
+    return invalid(i, ("more than %d levels"):format(M.MAX_DEPTH))
+  end
+  local names = close == 125 and {}
+  local at, err = after_blanks(s, i + 1), nil
+  if s:byte(at) == close then
+    return at + 1
+  end
+  while true do
+    if names then
+      at, err = name_end(s, at, names)
     end
-    i = s:find("[^ \t\r\n,:]", i + 1)
+    if at then
+      at, err = value_end(s, at, depth)
+    end
+    if not at then
+      return nil, err
+    end
+    at = after_blanks(s, at)
+    local b = s:byte(at)
+    if b == close then
+      return at + 1
+    elseif b ~= 44 then
+      return misplaced(s, at, depth)
+    end
+    at = after_blanks(s, at + 1)
+  end
+end
+
+function value_end(s, i, depth)
+  local b = s:byte(i)
+  if b == 34 then
+    return string_end(s, i)
+  elseif b == 123 or b == 91 then
+    return nested_end(s, i, depth + 1, b + 2)
+  end
+  return word_end(s, i, depth)
+end
+
+local function scan(s)
+  local at, err = value_end(s, after_blanks(s, 1), 0)
+  if not at then
+    return nil, err
+  end
+  at = after_blanks(s, at)
+  if at <= #s then
+    return misplaced(s, at, 0)
   end
   return true
+end
+
+--- Is a text of at most `max` bytes (4 MiB when not given) what json.decode would take? In the
+-- memory that the names of one object need at each level, whatever the values are.
+---@param s string
+---@param max? integer
+---@return true?
+---@return epoch.Error?
+function M.check(s, max)
+  if type(s) ~= "string" then
+    error("JSON text must be a string, not a " .. type(s), 2)
+  elseif #s > (max or M.MAX) then
+    return errors.fail("too_large", ("JSON of %d bytes, at most %d are read"):format(
+      #s, max or M.MAX))
+  end
+  local good, at = utf8.valid(s)
+  if not good then
+    return invalid(at, "not valid UTF-8")
+  end
+  return scan(s)
 end
 
 --- Decodes a text of at most `max` bytes (4 MiB when not given). `false` and json.null are
@@ -166,15 +263,8 @@ end
 function M.decode(s, max)
   if type(s) ~= "string" then
     error("JSON text must be a string, not a " .. type(s), 2)
-  elseif #s > (max or M.MAX) then
-    return errors.fail("too_large", ("JSON of %d bytes, at most %d are read"):format(
-      #s, max or M.MAX))
   end
-  local good, at = utf8.valid(s)
-  if not good then
-    return invalid(at, "not valid UTF-8")
-  end
-  local ok, err = scan(s)
+  local ok, err = M.check(s, max)
   if not ok then
     return nil, err
   end

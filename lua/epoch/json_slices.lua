@@ -5,10 +5,14 @@
 --     --> { { "a", "1.50" }, { "b", "[1,2]" } }
 --
 -- Blanks between the tokens are dropped, nothing else is changed. Only for texts that
--- json.decode has accepted: this walk believes that they are JSON.
+-- json.check or json.decode has accepted: this walk believes that they are JSON.
+--
+-- A text may be large and mostly of no interest: slices.each only tells where the members are.
 local json = require "epoch.json"
 
 local M = {}
+
+local PIECE = 64 * 1024
 
 -- The position after the string that begins at i.
 local function string_end(s, i)
@@ -22,28 +26,96 @@ local function string_end(s, i)
   end
 end
 
--- The value at i without its blanks, and the position after it and the blanks that follow.
-local function value_at(s, i)
-  local out, depth, from = {}, 0, i
+-- The position after the value at i.
+local function value_end(s, i)
+  if not s:find('^["%[{]', i) then
+    return s:match("^[^%s,%]}]+()", i)
+  end
+  local depth = 0
   repeat
-    local c = s:sub(i, i)
-    if c == '"' then
+    i = s:find('["%[%]{}]', i)
+    local b = s:byte(i)
+    if b == 34 then
       i = string_end(s, i)
-    elseif c == "{" or c == "[" then
-      depth, i = depth + 1, i + 1
-    elseif c == "}" or c == "]" then
-      depth, i = depth - 1, i + 1
     else
-      i = s:match(depth == 0 and "^[^%s,}]+()" or '^[^%s"%[%]{}]+()', i)
-    end
-    local after = s:match("^%s+()", i)
-    if after then
-      out[#out + 1] = s:sub(from, i - 1)
-      from, i = after, after
+      depth = depth + ((b == 91 or b == 123) and 1 or -1)
+      i = i + 1
     end
   until depth == 0
-  out[#out + 1] = s:sub(from, i - 1)
-  return table.concat(out), i
+  return i
+end
+
+-- No piece is larger than PIECE: whoever is told them may copy each.
+local function write_range(s, first, last, write)
+  for at = first, last, PIECE do
+    write(s:sub(at, math.min(last, at + PIECE - 1)))
+  end
+end
+
+--- Tells `write` the value from `first` to `last`, piece by piece.
+---@param s string
+---@param first integer
+---@param last integer
+---@param write fun(piece: string)
+function M.write(s, first, last, write)
+  local from, at = first, first
+  while true do
+    at = s:find('[%s"]', at)
+    if not at or at > last then
+      return write_range(s, from, last, write)
+    elseif s:byte(at) == 34 then
+      at = string_end(s, at)
+    else
+      write_range(s, from, at - 1, write)
+      at = s:match("^%s+()", at)
+      from = at
+    end
+  end
+end
+
+--- The value from `first` to `last`.
+---@param s string
+---@param first integer
+---@param last integer
+---@return string
+function M.text(s, first, last)
+  if not s:find("^[%[{]", first) then
+    return s:sub(first, last)
+  end
+  local out = {}
+  M.write(s, first, last, function(piece)
+    out[#out + 1] = piece
+  end)
+  return table.concat(out)
+end
+
+-- The name whose first quote is at `first` and whose last is at `last`.
+local function name_at(s, first, last)
+  local name = s:sub(first + 1, last - 1)
+  if name:find("\\", 1, true) then
+    return json.decode("[" .. s:sub(first, last) .. "]", #s + 2)[1]
+  end
+  return name
+end
+
+--- For each member of the object that begins at `at`, in order: its name, and where its value
+-- begins and ends.
+---@param s string
+---@param at? integer the text's first byte when not given
+---@return fun(): string?, integer?, integer?
+function M.each(s, at)
+  local i = assert(s:match("^%s*{%s*()", at or 1), "the text is no JSON object")
+  return function()
+    if s:byte(i) ~= 34 then
+      return nil
+    end
+    local after = string_end(s, i)
+    local name = name_at(s, i, after - 1)
+    local first = s:match("^%s*:%s*()", after)
+    local behind = value_end(s, first)
+    i = s:match("^%s*,?%s*()", behind)
+    return name, first, behind - 1
+  end
 end
 
 --- Names and texts of the members of the object `s`, in order: { name, text }.
@@ -51,14 +123,8 @@ end
 ---@return string[][]
 function M.members(s)
   local out = {}
-  local i = assert(s:match("^%s*{%s*()", 1), "the text is no JSON object")
-  while s:sub(i, i) == '"' do
-    local after = string_end(s, i)
-    local name = json.decode("[" .. s:sub(i, after - 1) .. "]", #s + 2)[1]
-    local value
-    value, i = value_at(s, s:match("^%s*:%s*()", after))
-    out[#out + 1] = { name, value }
-    i = s:match("^,?%s*()", i)
+  for name, first, last in M.each(s) do
+    out[#out + 1] = { name, M.text(s, first, last) }
   end
   return out
 end

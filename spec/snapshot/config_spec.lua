@@ -2,6 +2,7 @@ local config = require "epoch.snapshot.config"
 local envelope = require "epoch.snapshot.envelope"
 local golden = require "spec.support.golden"
 local json = require "epoch.json"
+local pieces = require "epoch.pieces"
 local work = require "spec.support.work"
 
 local CONFIG = golden.read "v1-small/config.json"
@@ -23,24 +24,34 @@ local function files_of(conf)
   return files
 end
 
+-- The blob as a string.
+local function build(...)
+  local blob, err = config.build(...)
+  return blob and pieces.whole(blob), err
+end
+
+local function write(conf, local_name)
+  return pieces.whole(envelope.write(conf, local_name))
+end
+
 --- What a pull gives for a config blob that push made of `s`.
 local function round(s)
-  local blob = assert(config.build(assert(envelope.read(s)), {}, "2026-01-01T00:00:00Z"))
-  return envelope.write(assert(config.parse(blob)), "local"), blob
+  local blob = assert(build(assert(envelope.read(s)), {}, "2026-01-01T00:00:00Z"))
+  return write(assert(config.parse(blob)), "local"), blob
 end
 
 describe("a snapshot's config", function()
   it("is what the reference makes of the same export, byte for byte, and extra", function()
     local conf = assert(config.parse(CONFIG))
-    local blob = assert(config.build(assert(envelope.read(envelope_of("export"))),
-                                     files_of(conf), conf.created_at))
+    local blob = assert(build(assert(envelope.read(envelope_of("export"))),
+                              files_of(conf), conf.created_at))
     local extra = ',"extra":{"queue_size":256,"disk_queue_size":128,"no_direct_io":true}}'
     work.assert_same_bytes(CONFIG:sub(1, -2) .. extra, blob)
   end)
 
   it("gives the snapshot.json that the reference gives, byte for byte", function()
     work.assert_same_bytes(envelope_of("import"),
-                           envelope.write(assert(config.parse(CONFIG)), "from-ref"))
+                           write(assert(config.parse(CONFIG)), "from-ref"))
   end)
 
   it("is read into plain values", function()
@@ -124,15 +135,15 @@ describe("a snapshot's config", function()
 
   it("has 16 MiB, and not a byte more", function()
     local read = assert(envelope.read '{"config":{}}')
-    local function build(n)
-      return config.build(read, { { name = "a", mode = 0, sparse = { map = ("x"):rep(n), size = 1 } } },
+    local function sized(n)
+      return build(read, { { name = "a", mode = 0, sparse = { map = ("x"):rep(n), size = 1 } } },
                           "t")
     end
-    local rest = #assert(build(0))
-    local blob = assert(build(config.MAX - rest))
+    local rest = #assert(sized(0))
+    local blob = assert(sized(config.MAX - rest))
     assert.equal(config.MAX, #blob)
     assert(config.parse(blob))
-    local none, err = build(config.MAX - rest + 1)
+    local none, err = sized(config.MAX - rest + 1)
     assert.is_nil(none)
     assert.equal("too_large", err.kind)
     assert.matches("compact", tostring(err))

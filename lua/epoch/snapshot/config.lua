@@ -3,6 +3,7 @@
 local errors = require "epoch.errors"
 local fields = require "epoch.snapshot.fields"
 local json = require "epoch.json"
+local pieces = require "epoch.pieces"
 local slices = require "epoch.json_slices"
 local text = require "epoch.text"
 
@@ -13,8 +14,25 @@ M.MAX = fields.MAX
 
 local BLOB, LUA = 2, 4
 
-local function write_files(files)
-  local members = {}
+-- The members of the blob that are read.
+local KNOWN = { schemaVersion = true, files = true, createdAt = true, extra = true }
+for name in pairs(fields.OF_BLOB) do
+  KNOWN[name] = true
+end
+
+local function sorted(files)
+  local out = {}
+  for i, file in ipairs(files) do
+    out[i] = file
+  end
+  table.sort(out, function(a, b)
+    return a.name < b.name
+  end)
+  return out
+end
+
+local function write_files(files, write)
+  write "{"
   for i, file in ipairs(files) do
     local sparse = file.sparse or {}
     local written, err = json.encode(json.object {
@@ -23,77 +41,106 @@ local function write_files(files)
     if not written then
       return nil, err
     end
-    members[i] = { file.name, written }
+    write((i > 1 and "," or "") .. json.encode(file.name) .. ":")
+    write(written)
   end
-  table.sort(members, fields.by_name)
-  return slices.object(members)
+  write "}"
+  return true
+end
+
+-- The members of an envelope that the blob has no place for.
+local function write_extra(envelope, write)
+  local s, behind = envelope.bytes, ',"extra":{'
+  for name, first, last in slices.each(s, envelope.config) do
+    if not fields.OF_ENVELOPE[name] then
+      write(behind .. json.encode(name) .. ":")
+      slices.write(s, first, last, write)
+      behind = ","
+    end
+  end
+  write "}"
 end
 
 --- The config blob of a snapshot: its envelope, and what is known of its files.
 ---@param envelope epoch.snapshot.envelope
 ---@param files { name: string, mode: integer, sparse: { map: string, size: integer }? }[]
 ---@param created_at string
----@return string?
----@return epoch.Error?
+---@return function? text see epoch.pieces
+---@return integer|epoch.Error size
+---@return epoch.digest? digest
 function M.build(envelope, files, created_at)
-  local members = { { "schemaVersion", '"v1"' } }
-  for _, field in ipairs(fields.LIST) do
-    local value = field[BLOB] and envelope.values[field[BLOB]]
-    if value and value ~= "" then
-      members[#members + 1] = { field[BLOB], value }
+  files = sorted(files)
+  local function blob(write)
+    write '{"schemaVersion":"v1"'
+    for _, field in ipairs(fields.LIST) do
+      local value = field[BLOB] and envelope.values[field[BLOB]]
+      if value and value ~= "" then
+        write((',"%s":'):format(field[BLOB]))
+        write(value)
+      end
     end
+    write ',"files":'
+    local ok, err = write_files(files, write)
+    if not ok then
+      return nil, err
+    end
+    write(',"createdAt":' .. json.encode(created_at))
+    if envelope.others then
+      write_extra(envelope, write)
+    end
+    write "}"
+    return true
   end
-  local written, err = write_files(files)
-  if not written then
-    return nil, err
-  end
-  members[#members + 1] = { "files", written }
-  members[#members + 1] = { "createdAt", json.encode(created_at) }
-  if #envelope.extra > 0 then
-    members[#members + 1] = { "extra", slices.object(envelope.extra) }
-  end
-  local s = slices.object(members)
-  if #s > M.MAX then
+  local size, digest = pieces.measure(blob)
+  if not size then
+    return nil, digest
+  elseif size > M.MAX then
     return errors.fail("too_large", ("the snapshot's config would have %d bytes, at most %d can "
       .. "be pulled again: its disks are too fragmented; compact them, for example with "
-      .. "qemu-img convert, and save the snapshot anew"):format(#s, M.MAX))
+      .. "qemu-img convert, and save the snapshot anew"):format(size, M.MAX))
   end
-  return s
+  return blob, size, digest
 end
 
-local function read_file(value, where)
-  if type(value) ~= "table" then
+local OF_FILE = { mode = "mode", sparseSize = "sparse_size", sparseMap = "sparse_map" }
+
+-- A list has none of the members, as an empty object has none.
+local function read_file(s, at, where)
+  local out, places = {}, {}
+  if s:byte(at) == 123 then
+    places = fields.places(s, OF_FILE, at)
+  elseif s:byte(at) ~= 91 then
     return fields.invalid(where, "must be an object")
   end
-  local out = { sparse_map = value.sparseMap }
-  if out.sparse_map == json.null then
-    out.sparse_map = nil
-  elseif out.sparse_map ~= nil and type(out.sparse_map) ~= "string" then
-    return fields.invalid(where, "sparseMap must be a text")
-  end
-  for name, key in pairs { mode = "mode", sparseSize = "sparse_size" } do
-    if value[name] ~= nil and value[name] ~= json.null then
-      out[key] = json.size(value[name])
-      if not out[key] then
+  for name, place in pairs(places) do
+    local value = fields.value(s, place[1], place[2])
+    if value == json.null then
+      value = nil
+    elseif name == "sparseMap" and type(value) ~= "string" then
+      return fields.invalid(where, "sparseMap must be a text")
+    elseif name ~= "sparseMap" then
+      value = json.size(value)
+      if not value then
         return fields.invalid(where, name .. " is not a whole number")
       end
     end
+    out[OF_FILE[name]] = value
   end
   return out
 end
 
-local function read_files(value, where)
+local function read_files(s, place, where)
   local out = {}
-  if value == nil or value == json.null then
+  local first = place and s:byte(place[1])
+  if first == 91 and not s:find("^%[%s*%]", place[1]) then
+    return fields.invalid(where, "must be an object, not a list")
+  elseif not first or first == 91 or s:find("^null", place[1]) then
     return out
-  elseif type(value) ~= "table" then
+  elseif first ~= 123 then
     return fields.invalid(where, "must be an object")
   end
-  for title, one in pairs(value) do
-    if type(title) ~= "string" then
-      return fields.invalid(where, "must be an object, not a list")
-    end
-    local file, err = read_file(one, ("%s %s"):format(where, text.quote(title)))
+  for title, at in slices.each(s, place[1]) do
+    local file, err = read_file(s, at, ("%s %s"):format(where, text.quote(title)))
     if not file then
       return nil, err
     end
@@ -102,20 +149,19 @@ local function read_files(value, where)
   return out
 end
 
-local function read_extra(s, out)
-  if s == "null" then
-    return true
-  elseif not s:find("^{") then
+-- Where the members begin that the blob itself has no place for; false when there are none.
+local function read_extra(s, place)
+  if not place or s:find("^null", place[1]) then
+    return false
+  elseif s:byte(place[1]) ~= 123 then
     return fields.invalid("snapshot config: extra", "must be an object")
   end
-  for _, member in ipairs(slices.members(s)) do
-    if fields.OF_ENVELOPE[member[1]] then
-      return fields.invalid("snapshot config: extra", ("%s has a place of its own"):format(
-        text.quote(member[1])))
-    end
-    out.extra[#out.extra + 1] = member
+  local name = next((fields.places(s, fields.OF_ENVELOPE, place[1])))
+  if name then
+    return fields.invalid("snapshot config: extra", ("%s has a place of its own"):format(
+      text.quote(name)))
   end
-  return true
+  return place[1]
 end
 
 ---@class epoch.snapshot.config
@@ -136,41 +182,66 @@ end
 ---@field windows? boolean
 ---@field files table<string, { mode: integer?, sparse_map: string?, sparse_size: integer? }>
 ---@field created_at? string
----@field extra string[][] { name, JSON }
+---@field extra integer|false where in `bytes` the object of what has no member here begins
 ---@field values table<string, string> members by their names in the blob, as JSON
+
+local function is_v1(s, place)
+  local version
+  if place then
+    version = fields.value(s, place[1], place[2])
+  end
+  if version == "v1" then
+    return true
+  end
+  return errors.fail("unsupported", ("snapshot config: schemaVersion is %s, only v1 can be "
+    .. "read; a newer epoch may know it"):format(text.value(version)))
+end
+
+local function read_fields(s, places, out)
+  for _, field in ipairs(fields.LIST) do
+    local name = field[BLOB]
+    local place = name and places[name]
+    if place then
+      local written, value = fields.read(field, slices.text(s, place[1], place[2]),
+        "snapshot config: " .. name)
+      if not written then
+        return nil, value
+      end
+      out.values[name], out[field[LUA]] = written, value
+    end
+  end
+  return true
+end
 
 --- Reads a config blob.
 ---@param bytes string
 ---@return epoch.snapshot.config?
 ---@return epoch.Error?
 function M.parse(bytes)
-  local decoded, members = fields.open(bytes, "snapshot config")
-  if not decoded then
-    return nil, members
-  elseif decoded.schemaVersion ~= "v1" then
-    return errors.fail("unsupported", ("snapshot config: schemaVersion is %s, only v1 can be "
-      .. "read; a newer epoch may know it"):format(text.value(decoded.schemaVersion)))
-  end
-  local out, err = { bytes = bytes, schema_version = "v1", values = {}, extra = {} }, nil
-  for _, member in ipairs(members) do
-    local name, value = member[1], member[2]
-    local field, ok = fields.OF_BLOB[name], true
-    if field then
-      ok, err = fields.read(field, value, "snapshot config: " .. name)
-      if ok then
-        out.values[name], out[field[LUA]] = ok, err
-      end
-    elseif name == "extra" then
-      ok, err = read_extra(value, out)
-    end
-    if not ok then
-      return nil, err
-    end
-  end
-  out.created_at = type(decoded.createdAt) == "string" and decoded.createdAt or nil
-  out.files, err = read_files(decoded.files, "snapshot config: files")
-  if not out.files then
+  local ok, err = fields.check(bytes, "snapshot config")
+  if not ok then
     return nil, err
+  end
+  local places = fields.places(bytes, KNOWN)
+  local out = { bytes = bytes, schema_version = "v1", values = {} }
+  ok, err = is_v1(bytes, places.schemaVersion)
+  if ok then
+    ok, err = read_fields(bytes, places, out)
+  end
+  if ok then
+    out.extra, err = read_extra(bytes, places.extra)
+    ok = out.extra ~= nil
+  end
+  if ok then
+    out.files, err = read_files(bytes, places.files, "snapshot config: files")
+    ok = out.files
+  end
+  if not ok then
+    return nil, err
+  end
+  local created = places.createdAt
+  if created and bytes:byte(created[1]) == 34 then
+    out.created_at = fields.value(bytes, created[1], created[2])
   end
   return out
 end

@@ -14,76 +14,118 @@ local ENVELOPE, BLOB, KIND = 1, 2, 3
 ---@field name? string
 ---@field snapshot_id? string
 ---@field values table<string, string> members of the blob, by their names there, as JSON
----@field extra string[][] members that the blob has no place for: { name, JSON }
+---@field bytes string as received
+---@field config integer where the config object begins in it
+---@field others boolean has that members that the blob has no place for?
+
+-- Where the config object is, or what is wrong with the rest.
+local function find_config(s)
+  local places = fields.places(s, { version = true, config = true })
+  local version, config = places.version, places.config
+  if version then
+    version = fields.value(s, version[1], version[2])
+    if version ~= 1 then
+      return errors.fail("unsupported", ("snapshot.json: version %s, only 1 is known; a newer "
+        .. "epoch may know it"):format(text.value(version)))
+    end
+  end
+  if not config or s:byte(config[1]) ~= 123 then
+    return fields.invalid("snapshot.json", "it has no config object")
+  end
+  return config[1]
+end
 
 --- Reads a snapshot.json.
 ---@param s string
 ---@return epoch.snapshot.envelope?
 ---@return epoch.Error?
 function M.read(s)
-  local decoded, members = fields.open(s, "snapshot.json")
-  if not decoded then
-    return nil, members
-  elseif decoded.version ~= nil and decoded.version ~= 1 then
-    return errors.fail("unsupported", ("snapshot.json: version %s, only 1 is known; a newer "
-      .. "epoch may know it"):format(text.value(decoded.version)))
-  end
+  local ok, err = fields.check(s, "snapshot.json")
   local config
-  for _, member in ipairs(members) do
-    config = member[1] == "config" and member[2] or config
+  if ok then
+    config, err = find_config(s)
   end
-  if not config or not config:find("^{") then
-    return fields.invalid("snapshot.json", "it has no config object")
+  if not config then
+    return nil, err
   end
-  local out = { values = {}, extra = {} }
-  for _, member in ipairs(slices.members(config)) do
-    local name, value = member[1], member[2]
-    local field = fields.OF_ENVELOPE[name]
-    if not field then
-      out.extra[#out.extra + 1] = member
-    elseif field[BLOB] then
-      local written, err = fields.read(field, value, "snapshot.json: config." .. name)
+  local places, others = fields.places(s, fields.OF_ENVELOPE, config)
+  local out = { values = {}, bytes = s, config = config, others = others }
+  for _, field in ipairs(fields.LIST) do
+    local place = places[field[ENVELOPE]]
+    if place and field[BLOB] then
+      local written, value = fields.read(field, slices.text(s, place[1], place[2]),
+        "snapshot.json: config." .. field[ENVELOPE])
       if not written then
-        return nil, err
+        return nil, value
       end
       out.values[field[BLOB]] = written
+      out.snapshot_id = field[ENVELOPE] == "id" and value ~= "" and value or out.snapshot_id
     end
   end
-  local name = decoded.config.name
-  out.name = type(name) == "string" and name or nil
-  local id = decoded.config.id
-  out.snapshot_id = type(id) == "string" and id ~= "" and id or nil
+  if places.name and s:byte(places.name[1]) == 34 then
+    out.name = fields.value(s, places.name[1], places.name[2])
+  end
   return out
 end
 
--- An object on lines of its own, as Go indents it.
-local function lines(members, depth)
-  local out, margin = {}, ("  "):rep(depth)
-  for i, member in ipairs(members) do
-    out[i] = ("%s  %s: %s"):format(margin, json.encode(member[1]), member[2])
+-- An object on lines of its own, as Go indents it: begin, a line for each member, finish.
+local function begin(write, depth)
+  local behind, margin = "{\n", ("  "):rep(depth)
+  local function member(name)
+    write(behind .. margin .. "  " .. json.encode(name) .. ": ")
+    behind = ",\n"
   end
-  return "{\n" .. table.concat(out, ",\n") .. "\n" .. margin .. "}"
+  local function finish()
+    write("\n" .. margin .. "}")
+  end
+  return member, finish
+end
+
+local function write_set(s, write, depth)
+  local member, finish = begin(write, depth)
+  for name, first, last in slices.each(s) do
+    member(name)
+    slices.write(s, first, last, write)
+  end
+  finish()
 end
 
 --- The snapshot.json for cocoon, under the name that the snapshot is to have there.
 ---@param config epoch.snapshot.config
 ---@param local_name string
----@return string
+---@return function text see epoch.pieces
 function M.write(config, local_name)
-  local members = {}
-  for _, field in ipairs(fields.LIST) do
-    local value = field[BLOB] and config.values[field[BLOB]]
-    if not field[BLOB] then
-      members[#members + 1] = { field[ENVELOPE], json.encode(local_name) }
-    elseif value and value ~= "" then
-      members[#members + 1] = { field[ENVELOPE],
-                                field[KIND] == "set" and lines(slices.members(value), 2) or value }
+  return function(write)
+    local outer, finish_outer = begin(write, 0)
+    outer "version"
+    write "1"
+    outer "config"
+    local member, finish = begin(write, 1)
+    for _, field in ipairs(fields.LIST) do
+      local value = field[BLOB] and config.values[field[BLOB]]
+      if not field[BLOB] then
+        member(field[ENVELOPE])
+        write(json.encode(local_name))
+      elseif value and value ~= "" then
+        member(field[ENVELOPE])
+        if field[KIND] == "set" then
+          write_set(value, write, 2)
+        else
+          write(value)
+        end
+      end
     end
+    if config.extra then
+      for name, first, last in slices.each(config.bytes, config.extra) do
+        member(name)
+        slices.write(config.bytes, first, last, write)
+      end
+    end
+    finish()
+    finish_outer()
+    write "\n"
+    return true
   end
-  for _, member in ipairs(config.extra) do
-    members[#members + 1] = member
-  end
-  return lines({ { "version", "1" }, { "config", lines(members, 1) } }, 0) .. "\n"
 end
 
 return M

@@ -46,11 +46,6 @@ function M.invalid(where, why)
   return errors.fail("invalid", ("%s: %s"):format(where, why))
 end
 
---- For table.sort: members by their names.
-function M.by_name(a, b)
-  return a[1] < b[1]
-end
-
 -- The text of a value as it is written: "" for those that are left out, or nil for one that
 -- is not of its kind. The second answer is the value for Lua.
 local CANONICAL = {
@@ -71,12 +66,16 @@ local CANONICAL = {
     if not s:find("^{") then
       return nil
     end
-    local members, set = slices.members(s), {}
-    table.sort(members, M.by_name)
-    for _, member in ipairs(members) do
-      set[member[1]] = true
+    local set, names, out = {}, {}, {}
+    for name, first, last in slices.each(s) do
+      names[#names + 1], set[name] = name, slices.text(s, first, last)
     end
-    return #members > 0 and slices.object(members) or "", set
+    table.sort(names)
+    for i, name in ipairs(names) do
+      out[i] = json.encode(name) .. ":" .. set[name]
+      set[name] = true
+    end
+    return #names > 0 and "{" .. table.concat(out, ",") .. "}" or "", set
   end,
 }
 
@@ -96,15 +95,47 @@ function M.read(field, s, where)
   return written, value
 end
 
---- The object that a text of at most MAX bytes is, as decoded, and its members.
-function M.open(s, what)
-  local decoded, err = json.decode(s, M.MAX)
-  if err then
+--- The value from `first` to `last` of an accepted text; for small ones.
+---@param s string
+---@param first integer
+---@param last integer
+---@return any
+function M.value(s, first, last)
+  return json.decode("[" .. slices.text(s, first, last) .. "]", #s + 2)[1]
+end
+
+--- Is a text of at most MAX bytes an object? It is not decoded: what it holds may be many
+--- times as large as values of Lua.
+---@param s string
+---@param what string
+---@return true?
+---@return epoch.Error?
+function M.check(s, what)
+  local ok, err = json.check(s, M.MAX)
+  if not ok then
     return nil, errors.new(err.kind, what .. ": " .. err.message)
-  elseif type(decoded) ~= "table" or not s:find("^%s*{") then
+  elseif not s:find("^%s*{") then
     return M.invalid(what, "it is no JSON object")
   end
-  return decoded, slices.members(s)
+  return true
+end
+
+--- Where the members with these names are in the object that begins at `at`.
+---@param s string
+---@param names table<string, any>
+---@param at? integer
+---@return table<string, { [1]: integer, [2]: integer }>
+---@return boolean others are there any with other names?
+function M.places(s, names, at)
+  local places, others = {}, false
+  for name, first, last in slices.each(s, at) do
+    if names[name] then
+      places[name] = { first, last }
+    else
+      others = true
+    end
+  end
+  return places, others
 end
 
 return M

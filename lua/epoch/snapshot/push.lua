@@ -1,6 +1,7 @@
 --- From cocoon's export to an artifact. Entries are read, hashed and spooled one after the
 -- other while those that are through are uploaded beside it. The manifest comes last: after
 -- the tar's own end, the child's success, and the confirmation of every blob.
+local bodies = require "epoch.body"
 local clock = require "epoch.snapshot.clock"
 local cocoon = require "epoch.cocoon"
 local config = require "epoch.snapshot.config"
@@ -10,6 +11,7 @@ local errors = require "epoch.errors"
 local listeners = require "epoch.listeners"
 local manifest = require "epoch.manifest"
 local media = require "epoch.media"
+local pieces = require "epoch.pieces"
 local queues = require "epoch.queue"
 local stream = require "epoch.snapshot.stream"
 local text = require "epoch.text"
@@ -26,12 +28,11 @@ function Job:read_envelope(entry)
     return errors.fail("too_large", ("snapshot.json has %.0f bytes, at most %d can be pulled again")
       :format(entry.size, config.MAX))
   end
-  local sink = core.collect(config.MAX)
-  local moved, err = self.task:flow { source = self.reader:body(), sink = sink, size = entry.size,
-                                      what = "snapshot.json" }
-  local bytes = moved and sink:bytes()
-  sink:close()
-  if not moved then
+  local bytes, err = stream.collect(entry.size, function(sink)
+    return self.task:flow { source = self.reader:body(), sink = sink, size = entry.size,
+                            what = "snapshot.json" }
+  end)
+  if not bytes then
     return nil, err
   end
   self.envelope, err = envelope.read(bytes)
@@ -225,28 +226,40 @@ local function check_annotations(opts, now)
   return true
 end
 
+-- Sends a text that is never in memory whole.
+function Job:upload_text(described, written)
+  local spool, err = bodies.spool(self.task, pieces.reader(written), { dir = self.opts.spool_dir })
+  if not spool then
+    return nil, err
+  end
+  local ok
+  ok, err = self:upload(described, function()
+    return spool:source()
+  end)
+  spool:close()
+  return ok, err
+end
+
 -- Config and manifest, once every layer is where it belongs.
 function Job:seal(now)
   local opts, created = self.opts, clock.format(now)
-  local blob, bytes, err, ok
-  blob, err = config.build(self.envelope, self.files, created)
+  local bytes, err, ok
+  local blob, size, digest = config.build(self.envelope, self.files, created)
   if not blob then
-    return nil, err
+    return nil, size
   end
   local annotations = annotations_of(opts, created)
   annotations[media.SNAPSHOT_ID] = annotations[media.SNAPSHOT_ID] or self.envelope.snapshot_id
-  local described = { title = "config", media_type = media.SNAPSHOT_CONFIG, size = #blob,
-                      digest = core.digest(blob) }
+  local described = { title = "config", media_type = media.SNAPSHOT_CONFIG, size = size,
+                      digest = digest }
   bytes, err = manifest.build {
-    config = { media_type = described.media_type, size = #blob, digest = described.digest },
+    config = { media_type = described.media_type, size = size, digest = digest },
     layers = self.layers, annotations = annotations,
   }
   if not bytes then
     return nil, err
   end
-  ok, err = self:upload(described, function()
-    return core.bytes(blob)
-  end)
+  ok, err = self:upload_text(described, blob)
   if not ok then
     return nil, errors.wrap(err, "upload the snapshot config")
   end
@@ -254,7 +267,7 @@ function Job:seal(now)
   if not ok then
     return nil, errors.wrap(err, "put the manifest")
   end
-  local total = #blob
+  local total = size
   for _, layer in ipairs(self.layers) do
     total = total + layer.size
   end

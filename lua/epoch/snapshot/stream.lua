@@ -9,6 +9,7 @@ local listeners = require "epoch.listeners"
 local manifest = require "epoch.manifest"
 local media = require "epoch.media"
 local old = require "epoch.snapshot.old"
+local pieces = require "epoch.pieces"
 local ports = require "epoch.ports"
 local text = require "epoch.text"
 
@@ -57,6 +58,31 @@ function M.entry(file, mtime)
   return ok and entry, err
 end
 
+-- From this size on, what is no longer needed is given back at once.
+local LARGE = 1024 * 1024
+
+local function collect(move)
+  local sink = core.collect(config.MAX)
+  local moved, err = move(sink)
+  local bytes = moved and sink:bytes()
+  sink:close()
+  return bytes or nil, err
+end
+
+--- The bytes that `move` moves into the sink it gets. Those of a large snapshot.json or config
+--- are then there once: the sink has a copy until the collector finds it.
+---@param size integer how many are expected
+---@param move fun(sink: epoch.sink): any, epoch.Error?
+---@return string?
+---@return epoch.Error?
+function M.collect(size, move)
+  local bytes, err = collect(move)
+  if size > LARGE then
+    collectgarbage()
+  end
+  return bytes, err
+end
+
 --- The config blob that a descriptor speaks of.
 ---@param task epoch.task
 ---@param downloader table
@@ -76,13 +102,12 @@ function M.fetch_snapshot_config(task, downloader, name, descriptor)
   if not blob then
     return nil, errors.wrap(err, "fetch the snapshot config")
   end
-  local sink = core.collect(config.MAX)
-  local moved
-  moved, err = ports.flow(task, blob, { sink = sink, size = descriptor.size,
-                                        digest = descriptor.digest, what = "snapshot config" })
-  local bytes = moved and sink:bytes()
-  sink:close()
-  if not moved then
+  local bytes
+  bytes, err = M.collect(descriptor.size, function(sink)
+    return ports.flow(task, blob, { sink = sink, size = descriptor.size,
+                                    digest = descriptor.digest, what = "snapshot config" })
+  end)
+  if not bytes then
     return nil, err
   end
   return config.parse(bytes)
@@ -169,9 +194,10 @@ function M.plan(task, m, downloader, given)
   if not entries then
     return nil, errors.wrap(mtime, "manifest " .. what)
   end
-  return { name = given.name, downloader = downloader, layers = m.layers, entries = entries, config = conf,
+  local written = envelope.write(conf, given.local_name or given.name)
+  return { name = given.name, downloader = downloader, layers = m.layers, entries = entries,
            mtime = mtime or 0, is_expanded = m.generation == 1, spool_dir = given.spool_dir,
-           envelope = envelope.write(conf, given.local_name or given.name) }
+           envelope = written, envelope_size = pieces.measure(written) }
 end
 
 local function write_entry(task, writer, entry, blob, spec, on_progress)
@@ -239,8 +265,9 @@ function M.write(task, plan, sink, options)
     return nil, errors.new(code, message), nil
   end
   local ok, err = write_entry(task, writer, {
-    name = ENVELOPE, mode = tonumber("644", 8), size = #plan.envelope, mtime = plan.mtime,
-  }, core.bytes(plan.envelope), {})
+    name = ENVELOPE, mode = tonumber("644", 8), size = plan.envelope_size,
+    mtime = plan.mtime,
+  }, pieces.reader(plan.envelope), {})
   local heard = listeners.new("pull", options)
   heard:plan(plan.layers)
   for _, one in ipairs(plan.entries) do
