@@ -79,7 +79,8 @@ end
 ---@param last integer
 ---@return string
 function M.text(s, first, last)
-  if not s:find("^[%[{]", first) then
+  local b = s:byte(first)
+  if b ~= 123 and b ~= 91 then
     return s:sub(first, last)
   end
   local out = {}

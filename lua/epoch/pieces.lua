@@ -13,15 +13,18 @@ local M = {}
 
 local SIZE = 64 * 1024
 
--- Small pieces are told together.
-local function in_larger(text, tell)
+-- Small pieces are told together, large ones in parts.
+local function evenly(text, tell)
   local kept, size = {}, 0
   local ok, err = text(function(piece)
-    kept[#kept + 1] = piece
-    size = size + #piece
-    if size >= SIZE then
-      tell(table.concat(kept))
-      kept, size = {}, 0
+    for at = 1, #piece, SIZE do
+      local part = piece:sub(at, at + SIZE - 1)
+      kept[#kept + 1] = part
+      size = size + #part
+      if size >= SIZE then
+        tell(table.concat(kept))
+        kept, size = {}, 0
+      end
     end
   end)
   if ok then
@@ -36,7 +39,7 @@ end
 ---@return epoch.digest|epoch.Error
 function M.measure(text)
   local size, hasher = 0, core.hasher()
-  local ok, err = in_larger(text, function(piece)
+  local ok, err = evenly(text, function(piece)
     size = size + #piece
     hasher:update(piece)
   end)
@@ -53,7 +56,7 @@ end
 ---@return table
 function M.reader(text)
   local next_piece = coroutine.wrap(function()
-    local ok, err = in_larger(text, coroutine.yield)
+    local ok, err = evenly(text, coroutine.yield)
     return nil, not ok and err or nil
   end)
   local ended = false

@@ -31,6 +31,18 @@ local function sorted(files)
   return out
 end
 
+-- What fields.read has made of a member.
+local function write_value(value, write)
+  if type(value) == "string" then
+    return write(value)
+  end
+  for i, name in ipairs(value.names) do
+    write((i > 1 and "," or "{") .. json.encode(name) .. ":")
+    write(value.texts[name])
+  end
+  write "}"
+end
+
 local function write_files(files, write)
   write "{"
   for i, file in ipairs(files) do
@@ -76,7 +88,7 @@ function M.build(envelope, files, created_at)
       local value = field[BLOB] and envelope.values[field[BLOB]]
       if value and value ~= "" then
         write((',"%s":'):format(field[BLOB]))
-        write(value)
+        write_value(value, write)
       end
     end
     write ',"files":'
@@ -183,7 +195,7 @@ end
 ---@field files table<string, { mode: integer?, sparse_map: string?, sparse_size: integer? }>
 ---@field created_at? string
 ---@field extra integer|false where in `bytes` the object of what has no member here begins
----@field values table<string, string> members by their names in the blob, as JSON
+---@field values table<string, any> members by their names in the blob, as fields.read has them
 
 local function is_v1(s, place)
   local version
@@ -202,7 +214,7 @@ local function read_fields(s, places, out)
     local name = field[BLOB]
     local place = name and places[name]
     if place then
-      local written, value = fields.read(field, slices.text(s, place[1], place[2]),
+      local written, value = fields.read(field, s, place,
         "snapshot config: " .. name)
       if not written then
         return nil, value

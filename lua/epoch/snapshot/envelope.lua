@@ -8,12 +8,13 @@ local text = require "epoch.text"
 
 local M = {}
 
-local ENVELOPE, BLOB, KIND = 1, 2, 3
+local ENVELOPE, BLOB = 1, 2
 
 ---@class epoch.snapshot.envelope what snapshot.json says
 ---@field name? string
 ---@field snapshot_id? string
----@field values table<string, string> members of the blob, by their names there, as JSON
+---@field values table<string, any> members of the blob, by their names there, as fields.read has
+--- them
 ---@field bytes string as received
 ---@field config integer where the config object begins in it
 ---@field others boolean has that members that the blob has no place for?
@@ -53,7 +54,7 @@ function M.read(s)
   for _, field in ipairs(fields.LIST) do
     local place = places[field[ENVELOPE]]
     if place and field[BLOB] then
-      local written, value = fields.read(field, slices.text(s, place[1], place[2]),
+      local written, value = fields.read(field, s, place,
         "snapshot.json: config." .. field[ENVELOPE])
       if not written then
         return nil, value
@@ -81,11 +82,11 @@ local function begin(write, depth)
   return member, finish
 end
 
-local function write_set(s, write, depth)
+local function write_set(set, write, depth)
   local member, finish = begin(write, depth)
-  for name, first, last in slices.each(s) do
+  for _, name in ipairs(set.names) do
     member(name)
-    slices.write(s, first, last, write)
+    write(set.texts[name])
   end
   finish()
 end
@@ -108,7 +109,7 @@ function M.write(config, local_name)
         write(json.encode(local_name))
       elseif value and value ~= "" then
         member(field[ENVELOPE])
-        if field[KIND] == "set" then
+        if type(value) == "table" then
           write_set(value, write, 2)
         else
           write(value)

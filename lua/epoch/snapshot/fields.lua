@@ -46,55 +46,6 @@ function M.invalid(where, why)
   return errors.fail("invalid", ("%s: %s"):format(where, why))
 end
 
--- The text of a value as it is written: "" for those that are left out, or nil for one that
--- is not of its kind. The second answer is the value for Lua.
-local CANONICAL = {
-  text = function(s)
-    local value = s:find('^"') and json.decode("[" .. s .. "]", #s + 2)[1]
-    return value and (value == "" and "" or json.encode(value)), value
-  end,
-  whole = function(s)
-    if not s:find("^%-?%d+$") or #s > 19 then
-      return nil
-    end
-    return s == "0" and "" or s, tonumber(s)
-  end,
-  flag = function(s)
-    return s == "true" and s or s == "false" and "" or nil, s == "true"
-  end,
-  set = function(s)
-    if not s:find("^{") then
-      return nil
-    end
-    local set, names, out = {}, {}, {}
-    for name, first, last in slices.each(s) do
-      names[#names + 1], set[name] = name, slices.text(s, first, last)
-    end
-    table.sort(names)
-    for i, name in ipairs(names) do
-      out[i] = json.encode(name) .. ":" .. set[name]
-      set[name] = true
-    end
-    return #names > 0 and "{" .. table.concat(out, ",") .. "}" or "", set
-  end,
-}
-
-local KIND = { text = "a text", whole = "a whole number", flag = "true or false", set = "an object" }
-
---- The text of a member as it is written, "" for one that is left out, and its value.
----@return string?
----@return any
-function M.read(field, s, where)
-  if s == "null" then
-    return ""
-  end
-  local written, value = CANONICAL[field[3]](s)
-  if not written then
-    return M.invalid(where, ("must be %s, not %s"):format(KIND[field[3]], text.printable(s, 40)))
-  end
-  return written, value
-end
-
 --- The value from `first` to `last` of an accepted text; for small ones.
 ---@param s string
 ---@param first integer
@@ -102,6 +53,61 @@ end
 ---@return any
 function M.value(s, first, last)
   return json.decode("[" .. slices.text(s, first, last) .. "]", #s + 2)[1]
+end
+
+-- The text of a value as it is written: "" for those that are left out, or nil for one that
+-- is not of its kind. The second answer is the value for Lua. A set may be large: in place of
+-- its text there are its `names`, sorted, and the `texts` that stand behind them.
+local CANONICAL = {
+  text = function(s, first, last)
+    local value = s:byte(first) == 34 and M.value(s, first, last)
+    return value and (value == "" and "" or json.encode(value)), value
+  end,
+  whole = function(s, first, last)
+    local digits = last - first < 19 and s:sub(first, last) or ""
+    if not digits:find("^%-?%d+$") then
+      return nil
+    end
+    return digits == "0" and "" or digits, tonumber(digits)
+  end,
+  flag = function(s, first, last)
+    local word = last - first < 5 and s:sub(first, last)
+    return word == "true" and word or word == "false" and "" or nil, word == "true"
+  end,
+  set = function(s, first)
+    if s:byte(first) ~= 123 then
+      return nil
+    end
+    local set, names, texts = {}, {}, {}
+    for name, from, to in slices.each(s, first) do
+      names[#names + 1], set[name], texts[name] = name, true, slices.text(s, from, to)
+    end
+    table.sort(names)
+    return #names > 0 and { names = names, texts = texts } or "", set
+  end,
+}
+
+local KIND = { text = "a text", whole = "a whole number", flag = "true or false", set = "an object" }
+
+--- What is written of a member whose value is from `first` to `last`, "" for one that is left
+--- out, and its value.
+---@param field table one of LIST
+---@param s string
+---@param place integer[] first and last
+---@param where string
+---@return string|{ names: string[], texts: table<string, string> }|nil
+---@return any
+function M.read(field, s, place, where)
+  local first, last = place[1], place[2]
+  if s:find("^null", first) then
+    return ""
+  end
+  local written, value = CANONICAL[field[3]](s, first, last)
+  if not written then
+    return M.invalid(where, ("must be %s, not %s"):format(KIND[field[3]],
+      text.printable(slices.text(s, first, last), 40)))
+  end
+  return written, value
 end
 
 --- Is a text of at most MAX bytes an object? It is not decoded: what it holds may be many
