@@ -161,6 +161,13 @@ local function close(self)
   self.task:close()
 end
 
+--- From here on what is no longer needed is collected soon: for commands that have large texts
+-- in hand, in a process that is theirs. (Lua lets the heap double before it looks.)
+function Job.save_memory(_)
+  collectgarbage()
+  collectgarbage("setpause", 110)
+end
+
 --- Runs `use(job)` and answers what it answers; errors say what was being done. One beside an
 --- answer is what there is to say of it: it is on stdout already, and the command has failed.
 ---@param command string its name

@@ -64,6 +64,7 @@ end
 
 function M.run(_, args)
   return jobs.run("pull", args.ref, args, function(job)
+    job:save_memory()
     local pulled, err = pull(job, args)
     if not pulled then
       return nil, err

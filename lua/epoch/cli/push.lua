@@ -59,6 +59,7 @@ end
 
 function M.run(_, args)
   return jobs.run("push", args.snapshot, args, function(job)
+    job:save_memory()
     local pushed, err = push(job, args)
     if not pushed then
       return nil, err
