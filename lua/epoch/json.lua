@@ -186,11 +186,11 @@ local function nested_end(s, i, depth, close)
   if depth > M.MAX_DEPTH then
     return invalid(i, ("more than %d levels"):format(M.MAX_DEPTH))
   end
-  local names = close == 125 and {}
   local at, err = after_blanks(s, i + 1), nil
   if s:byte(at) == close then
     return at + 1
   end
+  local names = close == 125 and {}
   while true do
     if names then
       at, err = name_end(s, at, names)

@@ -3,6 +3,9 @@ local json = require("epoch.json")
 local function refused(s, max)
   local value, err = json.decode(s, max)
   assert.is_nil(value)
+  local good, why = json.check(s, max)
+  assert.is_nil(good)
+  assert.same({ err.kind, err.message }, { why.kind, why.message })
   return err
 end
 
@@ -61,6 +64,18 @@ describe("json.decode", function()
     assert.is_table(json.decode("[   ]", 5))
     assert.equal("too_large", refused((" "):rep(4 * 1024 * 1024) .. "1").kind)
     assert.is_table(json.decode('["' .. ("x"):rep(5e6) .. '"]', 16 * 1024 * 1024))
+  end)
+
+  it("has a check beside it that makes no values", function()
+    local s = '{"n":[' .. ("{},"):rep(100000) .. "1]}"
+    collectgarbage()
+    collectgarbage("stop")
+    local before = collectgarbage("count")
+    local ok = json.check(s)
+    local kib = collectgarbage("count") - before
+    collectgarbage("restart")
+    assert.is_true(ok)
+    assert.is_true(kib < 1024, ("%.0f KiB"):format(kib))
   end)
 
   it("takes time in proportion to the text", function()
