@@ -5,7 +5,6 @@ local core = require "epoch.core"
 local errors = require "epoch.errors"
 local json = require "epoch.json"
 local ports = require "epoch.ports"
-local slices = require "epoch.json_slices"
 local text = require "epoch.text"
 
 local M = {}
@@ -78,14 +77,14 @@ local function fetch_machine(task, m, downloader, name)
   return bytes and machine_of(bytes), err
 end
 
--- A set as the config blob has it.
+-- A set as epoch.snapshot.fields has it.
 local function set_of(ids)
-  local members = {}
+  local set = { names = {}, texts = {} }
   for id in pairs(ids) do
-    members[#members + 1] = { id, "{}" }
+    set.names[#set.names + 1], set.texts[id] = id, "{}"
   end
-  table.sort(members, function(a, b) return a[1] < b[1] end)
-  return #members > 0 and slices.object(members) or nil
+  table.sort(set.names)
+  return #set.names > 0 and set or nil
 end
 
 --- The config that a snapshot would have in generation 2. What nobody wrote down is left out.
@@ -108,7 +107,7 @@ function M.config(task, m, downloader, name)
   } do
     values[member] = value ~= "" and value ~= 0 and json.encode(value) or nil
   end
-  return { values = values, extra = {}, files = {}, created_at = m.created_at }
+  return { values = values, extra = false, files = {}, created_at = m.created_at }
 end
 
 -- Where the data of a file is, as cocoon writes it down.
