@@ -335,6 +335,7 @@ build = {
     ["epoch.s3.session"] = "lua/epoch/s3/session.lua",
     ["epoch.s3.sigv4"] = "lua/epoch/s3/sigv4.lua",
     ["epoch.s3.xml"] = "lua/epoch/s3/xml.lua",
+    ["epoch.snapshot.annotations"] = "lua/epoch/snapshot/annotations.lua",
     ["epoch.snapshot.clock"] = "lua/epoch/snapshot/clock.lua",
     ["epoch.snapshot.config"] = "lua/epoch/snapshot/config.lua",
     ["epoch.snapshot.envelope"] = "lua/epoch/snapshot/envelope.lua",

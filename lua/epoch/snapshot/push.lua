@@ -1,6 +1,7 @@
 --- From cocoon's export to an artifact. Entries are read, hashed and spooled one after the
 -- other while those that are through are uploaded beside it. The manifest comes last: after
 -- the tar's own end, the child's success, and the confirmation of every blob.
+local annotations = require "epoch.snapshot.annotations"
 local bodies = require "epoch.body"
 local clock = require "epoch.snapshot.clock"
 local cocoon = require "epoch.cocoon"
@@ -200,32 +201,6 @@ function Job:export()
   return nil, ended and cocoon.both(err, child, true) or err
 end
 
-local function annotations_of(opts, created)
-  local out = { [media.CREATED] = created }
-  for key, value in pairs(opts.annotations or {}) do
-    out[key] = value
-  end
-  for key, value in pairs { [media.BASE_IMAGE] = opts.base_image or "", [media.SOURCE] = opts.source
-                            or "", [media.REVISION] = opts.revision or "" } do
-    if value ~= "" then
-      out[key] = value
-    end
-  end
-  return out
-end
-
--- What no manifest can hold, even one without layers, is told before anything is moved.
-local function check_annotations(opts, now)
-  local ok, err = manifest.build {
-    config = { media_type = media.SNAPSHOT_CONFIG, size = 0, digest = core.digest "" }, layers = {},
-    annotations = annotations_of(opts, clock.format(now)),
-  }
-  if not ok then
-    return errors.fail("usage", "annotations: " .. err.message)
-  end
-  return true
-end
-
 -- Sends a text that is never in memory whole.
 function Job:upload_text(described, written)
   local spool, err = bodies.spool(self.task, pieces.reader(written), { dir = self.opts.spool_dir })
@@ -248,13 +223,13 @@ function Job:seal(now)
   if not blob then
     return nil, size
   end
-  local annotations = annotations_of(opts, created)
-  annotations[media.SNAPSHOT_ID] = annotations[media.SNAPSHOT_ID] or self.envelope.snapshot_id
+  local annotated = annotations.of(opts, created)
+  annotated[media.SNAPSHOT_ID] = annotated[media.SNAPSHOT_ID] or self.envelope.snapshot_id
   local described = { title = "config", media_type = media.SNAPSHOT_CONFIG, size = size,
                       digest = digest }
   bytes, err = manifest.build {
     config = { media_type = described.media_type, size = size, digest = digest },
-    layers = self.layers, annotations = annotations,
+    layers = self.layers, annotations = annotated,
   }
   if not bytes then
     return nil, err
@@ -288,7 +263,7 @@ function M.push(task, uploader, runner, opts)
   local now, err = clock.now(opts.created_at)
   local ok = now
   if now then
-    ok, err = check_annotations(opts, now)
+    ok, err = annotations.check(opts, now)
   end
   if not ok then
     return nil, err
