@@ -32,7 +32,6 @@ assert(epoch.snapshot.puller { downloader = port, cocoon = cocoon, task = task }
   tag = ref.tag,
   digest = ref.digest,
   local_name = arg[2],
-  progress = function(line) io.stderr:write(line, "\n") end,
 })
 
 home:close()

@@ -19,7 +19,6 @@ local result = assert(epoch.snapshot.pusher {
   name = ref.name,
   tag = ref.tag,
   snapshot = snapshot,
-  progress = function(line) io.stderr:write(line, "\n") end,
 })
 
 print(("%s:%s %s %d layers, %s"):format(result.name, result.tag, result.manifest_digest, result.layer_count,

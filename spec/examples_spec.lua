@@ -88,6 +88,9 @@ describe("examples for people who script", function()
       assert.matches("^vms/web:monday sha256:%x+ 2 layers, 97%.%dK\n$",
         script("/from", { "run", "examples/push.lua", "web", "vms/web:monday" }).out)
       local digest = core.digest(("2"):rep(100000))
+      local words = { "--progress", "json", "run", "examples/push.lua", "web", "vms/web:monday" }
+      assert.matches('^{"event":"start","op":"push","title":"a"', script("/from", words).err)
+      assert.equal("", script("/from", { "-q", "run", "examples/push.lua", "web", "vms/web:monday" }).err)
       assert(core.mkdir(dir .. "/share"))
       assert(core.rename(dir .. "/store/blobs/sha256/" .. digest:match(":(.*)$"),
         dir .. "/share/" .. digest:match(":(.*)$")))

@@ -53,9 +53,7 @@ function M.disk_layers(m, what)
   return layers
 end
 
-local function write(task, layers, blobs, opts)
-  local heard = listeners.new(opts.op or "get", opts)
-  heard:plan(layers)
+local function write_layers(task, layers, blobs, opts, heard)
   for _, layer in ipairs(layers) do
     local name = text.quote(layer.title or layer.digest)
     local blob, err = blobs:read_blob(layer.digest)
@@ -75,6 +73,14 @@ local function write(task, layers, blobs, opts)
     heard:tell("done", layer, layer.size)
   end
   return true
+end
+
+local function write(task, layers, blobs, opts)
+  local heard = listeners.new(opts.op or "get", opts)
+  heard:plan(layers)
+  local ok, err = write_layers(task, layers, blobs, opts, heard)
+  heard:finish()
+  return ok, err
 end
 
 local STREAM = {

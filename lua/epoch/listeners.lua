@@ -20,11 +20,24 @@ Listeners.__index = Listeners
 
 local M = {}
 
+local default
+
+--- Who listens where nobody does: `listen(op)` answers an `on_event`, and an `on_end` that hears
+--- that there is no more. For programs that run the scripts of others; nil: nobody.
+---@param listen (fun(op: string): { on_event: function, on_end: function })?
+function M.default(listen)
+  default = listen
+end
+
 --- Those of a use case's options.
 ---@param op string "push", "pull", …
 ---@param options { progress: fun(line: string)?, on_event: fun(event: table)? }
 function M.new(op, options)
-  return setmetatable({ op = op, progress = options.progress, on_event = options.on_event }, Listeners)
+  if default and not (options.progress or options.on_event) then
+    options = default(op)
+  end
+  return setmetatable({ op = op, progress = options.progress, on_event = options.on_event,
+                        on_end = options.on_end }, Listeners)
 end
 
 function Listeners:say(line)
@@ -63,6 +76,13 @@ function Listeners:tell(event, layer, bytes, more)
     self.on_event { event = event, op = self.op, title = layer.title, digest = layer.digest,
                     bytes = bytes, total = layer.size, phase = more.phase,
                     transferred = more.transferred, note = more.note }
+  end
+end
+
+--- There is no more to tell, whether it went well or not.
+function Listeners:finish()
+  if self.on_end then
+    self.on_end()
   end
 end
 

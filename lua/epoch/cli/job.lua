@@ -113,11 +113,9 @@ end
 ---@param subject string
 ---@return { on_line: fun(line: string), on_event: fun(event: table) }
 function Job:watch(subject)
-  local how = self.args.quiet and "none" or self.settings.values.progress
-  if how == "auto" and self.args.verbose then
-    how = "plain" -- what cocoon says goes to stderr, too, and would be drawn over
-  end
-  local shown = progress.new { how = how, op = self.command, subject = subject }
+  local shown = progress.new {
+    how = settings.progress(self.args, self.settings), op = self.command, subject = subject,
+  }
   self.progress = shown
   return {
     on_line = function(line) shown:line(line) end,

@@ -33,4 +33,16 @@ function M.load(args)
   return config.current()
 end
 
+--- How progress is to be shown, as epoch.cli.progress has it.
+---@param args table
+---@param loaded epoch.Settings
+---@return string
+function M.progress(args, loaded)
+  local how = args.quiet and "none" or loaded.values.progress
+  if how == "auto" and args.verbose then
+    return "plain" -- what cocoon says goes to stderr, too, and would be drawn over
+  end
+  return how
+end
+
 return M

@@ -229,6 +229,7 @@ function M.run(task, opts, there)
   local digest = core.parse_digest(opts.reference) and opts.reference
   local tag = opts.to_tag or not digest and opts.reference or nil
   local m, err = job:manifest(opts.reference, tag or digest, nil, 0)
+  job.listeners:finish()
   if not m then
     return nil, err
   end

@@ -272,10 +272,11 @@ function M.push(task, uploader, runner, opts)
                              listeners = listeners.new("push", opts), layers = {}, files = {}, sent = {},
                              spools = {} }, Job)
   ok, err = job:export()
-  if not ok then
-    return nil, err
+  if ok then
+    ok, err = job:seal(now)
   end
-  return job:seal(now)
+  job.listeners:finish()
+  return ok, err
 end
 
 return M

@@ -276,6 +276,7 @@ function M.write(task, plan, sink, options)
     end
     ok, err = write_layer(task, plan, writer, one, heard)
   end
+  heard:finish()
   if ok then
     ok, err = task:await(writer, "finish")
   end
