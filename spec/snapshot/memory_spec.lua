@@ -9,6 +9,11 @@ local work = require "spec.support.work"
 local LIMIT = 64 * 1024 -- KiB
 
 describe("the peak memory", function()
+  if (os.getenv("EPOCH_BUILD") or "build") ~= "build" then
+    pending("needs the plain build: an instrumented allocator keeps what was freed")
+    return
+  end
+
   it("is below 64 MiB where what cocoon says of a snapshot is large itself", function()
     work.in_directory(function(dir)
       local known = ('{"version":1,"config":{"id":"ID","name":"vm","blob":"%s","list":[%s0]}}')

@@ -129,7 +129,7 @@ local INIT = [[
       store:incr("open:" .. repo, 1, 0)
       if how == "late" then
         store:set("held:" .. repo, true)
-        ngx.sleep(0.3)
+        ngx.sleep(1.5)
       end
       return answer(202, "", { Location = ("/v2/%s/blobs/uploads/%d?state=x"):format(repo, new) })
     elseif method == "DELETE" then
