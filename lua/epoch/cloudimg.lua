@@ -166,11 +166,7 @@ local function import(task, runner, layers, blobs, opts)
 end
 
 local function pull(task, self, opts)
-  local m, err = opts.manifest, nil
-  if not m then
-    m, err = ports.fetch_manifest(self.downloader, opts.name, opts.digest or opts.tag,
-      opts.progress)
-  end
+  local m, err = ports.manifest_of(self.downloader, opts)
   if not m then
     return nil, err
   end

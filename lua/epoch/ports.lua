@@ -200,4 +200,16 @@ function M.fetch_manifest(downloader, name, reference, progress)
   return m, err
 end
 
+--- The manifest of a pull: the one that was handed in, or what its name stands for.
+---@param downloader table
+---@param opts { manifest: epoch.Manifest?, name: string, tag: string, digest: string?, progress: function? }
+---@return epoch.Manifest?
+---@return epoch.Error?
+function M.manifest_of(downloader, opts)
+  if opts.manifest then
+    return opts.manifest
+  end
+  return M.fetch_manifest(downloader, opts.name, opts.digest or opts.tag, opts.progress)
+end
+
 return M

@@ -52,17 +52,12 @@ local function write_archive(job, m, downloader, ref, given)
 end
 
 local function get(job, args)
-  local ref, err = job:reference(args.ref)
-  local home
-  if ref then
-    home, err = job:open(ref, true)
-  end
+  local home, ref = job:find(args.ref)
   if not home then
-    return nil, err
+    return nil, ref
   end
   local shown, downloader = job:watch(args.ref), ports.downloader(home)
-  local m
-  m, err = ports.fetch_manifest(downloader, ref.name, ref.digest or ref.tag, shown.on_line)
+  local m, err = ports.fetch_manifest(downloader, ref.name, ref.digest or ref.tag, shown.on_line)
   if not m then
     return nil, err
   end

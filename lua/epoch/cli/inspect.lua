@@ -87,21 +87,15 @@ local function as_text(found)
 end
 
 local function show(job, args)
-  local ref, err = job:reference(args.ref)
-  local home
-  if ref then
-    home, err = job:open(ref, true)
-  end
+  local home, ref = job:find(args.ref)
   if not home then
-    return nil, err
+    return nil, ref
   end
   if args.raw then
-    local stored
-    stored, err = home:get_manifest(ref.name, ref.digest or ref.tag)
+    local stored, err = home:get_manifest(ref.name, ref.digest or ref.tag)
     return stored and output.write(stored.bytes), err
   end
-  local found
-  found, err = inspect(job.task, home, ref.name, ref.digest or ref.tag)
+  local found, err = inspect(job.task, home, ref.name, ref.digest or ref.tag)
   if not found then
     return nil, err
   end

@@ -101,6 +101,19 @@ function Job:open(ref, to_read)
   return self:open_home(name, to_read)
 end
 
+--- The home of what was typed as a reference, to read it there, and the reference.
+---@param typed string
+---@return table?
+---@return epoch.Reference|epoch.Error ref
+function Job:find(typed)
+  local ref, err = self:reference(typed)
+  local home
+  if ref then
+    home, err = self:open(ref, true)
+  end
+  return home, home and ref or err
+end
+
 --- The cocoon program; an error when it is not there, before anything is asked for.
 function Job:cocoon()
   return cocoon.exec_cocoon {

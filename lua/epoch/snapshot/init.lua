@@ -146,11 +146,7 @@ function Puller:pull(given)
   end
   return ports.with_task(self.task, function(task)
     local m, plan
-    m, err = opts.manifest, nil
-    if not m then
-      m, err = ports.fetch_manifest(self.downloader, opts.name, opts.digest or opts.tag,
-        opts.progress)
-    end
+    m, err = ports.manifest_of(self.downloader, opts)
     if m then
       plan, err = stream.plan(task, m, self.downloader, opts)
     end
