@@ -114,6 +114,14 @@ local function behind_mirrors(task, home, names, settings)
   return mirrors.new(home, opened)
 end
 
+--- What epoch.home.open takes for a home, of what is configured.
+---@param name string
+---@param settings epoch.Settings
+---@return table?
+function M.options(name, settings)
+  return (home_options(name, settings))
+end
+
 --- Opens a home by the name that people write, with what is configured for it. `to_read`: what
 -- is asked for may come from the mirrors that are configured for its host.
 ---@param task epoch.task

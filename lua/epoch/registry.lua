@@ -3,6 +3,8 @@
 --     catalog.json                             names and tags, to be had quickly
 --     manifests/NAME/TAG.json                  manifests by tag, as pushed
 --     manifests/NAME/_digests/sha256-HEX.json  the same by digest
+--     manifests/NAME/_referrers/…, _types/…    what refers to what, and what came as what (registry.referrers,
+--                                              registry.media_type)
 --     blobs/sha256/HEX
 --     gc.json                                  blobs that are being removed (registry.removal)
 --
@@ -14,7 +16,10 @@ local blobs = require "epoch.objectstore.blobs"
 local errors = require "epoch.errors"
 local files = require "epoch.registry.files"
 local manifests = require "epoch.objectstore.manifests"
+local media_types = require "epoch.registry.media_type"
+local options = require "epoch.options"
 local reference = require "epoch.reference"
+local referrers = require "epoch.registry.referrers"
 local removal = require "epoch.registry.removal"
 local stored = require "epoch.registry.stored"
 local tags_of = require "epoch.registry.tags"
@@ -24,11 +29,15 @@ local Registry = {
   blob_size = blobs.blob_size, blob_exists = blobs.blob_exists, get_blob = blobs.get_blob,
   put_blob = blobs.put_blob, mount_blob = blobs.mount_blob, delete_blob = blobs.delete_blob,
   push_blob = files.push_blob, pull_blob = files.pull_blob,
+  referrers = referrers.list,
   each_manifest = stored.each, announce_removal = removal.announce, end_removal = removal.withdraw,
 }
 Registry.__index = Registry
 
 local M = {}
+
+local BOOLEAN = { type = "boolean" }
+local PUT = { sparse = BOOLEAN, children = BOOLEAN, listed = BOOLEAN }
 
 --- The registry in a store, which it closes in the end. `notice` of it is what whoever uses it
 --- should be told after a change, or nil.
@@ -53,6 +62,15 @@ local function key_of(name, given)
     return tags_of.key(name, given), kind
   end
   return tags_of.directory_of(name) .. "_digests/" .. given:gsub(":", "-") .. ".json", kind
+end
+
+--- The key of a manifest, "tag" or "digest".
+---@param name string
+---@param given string
+---@return string?
+---@return "tag"|"digest"|epoch.Error
+function Registry.manifest_key(_, name, given)
+  return key_of(name, given)
 end
 
 --- What the catalog says. It follows the keys: tags and repositories ask those, too.
@@ -95,14 +113,29 @@ function Registry:get_manifest(name, given)
   local members, media_type = manifests.read(bytes)
   if not members then
     return nil, errors.wrap(media_type, "read " .. shown)
+  elseif type(members.mediaType) ~= "string" then
+    media_type, err = media_types.recall(self, name, digest, media_type)
+    if not media_type then
+      return nil, err
+    end
   end
   return { bytes = bytes, media_type = media_type, digest = digest }
 end
 
--- Stores a manifest by its digest. Its blobs have been there, and are there still: from now on no
--- gc removes them.
-local function hold(self, name, digest, bytes, needed)
-  local ok, err = self.store:put((key_of(name, digest)), #bytes, bytes, { digest = digest })
+-- Stores a manifest by its digest, with what goes with it. Its blobs have been there, and are there
+-- still: from now on no gc removes them.
+local function hold(self, name, digest, bytes, media_type, members, given)
+  local ok, err = true, nil
+  if not given.listed then
+    ok, err = referrers.add(self, name, members, { digest = digest, size = #bytes, media_type = media_type })
+  end
+  if ok and type(members.mediaType) ~= "string" then
+    ok, err = media_types.keep(self, name, digest, bytes, media_type)
+  end
+  if ok then
+    ok, err = self.store:put((key_of(name, digest)), #bytes, bytes, { digest = digest })
+  end
+  local needed = not given.sparse and manifests.blobs(members) or {}
   if ok and #needed > 0 then
     ok, err = removal.settle(self, needed)
     if ok then
@@ -112,17 +145,50 @@ local function hold(self, name, digest, bytes, needed)
   return ok, err
 end
 
-function Registry:put_manifest(name, given, bytes, media_type)
+-- Are the manifests there that an index names?
+local function check_children(self, name, members)
+  for _, child in ipairs(type(members.manifests) == "table" and members.manifests or {}) do
+    local ok, err = reference.check_digest(type(child) == "table" and child.digest or nil)
+    if not ok then
+      return errors.fail("invalid", "manifest: its manifests: " .. err.message)
+    end
+    ok, err = self.store:head((key_of(name, child.digest)))
+    if not ok and err.kind == "not_found" then
+      return errors.fail("blob_unknown", ("the index needs the manifest %s, which is not in %s in %s; it has to be "
+        .. "stored first"):format(child.digest, name, self:describe()))
+    elseif not ok then
+      return nil, err
+    end
+  end
+  return true
+end
+
+--- Stores a manifest whose blobs are all there: its digest. `options`: `sparse`, they need not be;
+--- `children`, an index's manifests must be there, too; `listed`, its subject's list has it already.
+---@param name string
+---@param given string tag or digest
+---@param bytes string
+---@param media_type string? what it came as
+---@param how { sparse: boolean?, children: boolean?, listed: boolean? }?
+---@return epoch.digest?
+---@return epoch.Error?
+function Registry:put_manifest(name, given, bytes, media_type, how)
+  how = options.check("put_manifest", PUT, how)
   local key, kind = key_of(name, given)
   if not key then
     return nil, kind
   end
-  local digest, err, members = manifests.check(self, name, given, bytes, media_type)
+  local digest, is, members = manifests.check(self, name, given, bytes, media_type, how.sparse)
   if not digest then
-    return nil, err
+    return nil, is
   end
-  local etag
-  etag, err = hold(self, name, digest, bytes, manifests.blobs(members))
+  local etag, err = true, nil
+  if how.children and not how.sparse then
+    etag, err = check_children(self, name, members)
+  end
+  if etag then
+    etag, err = hold(self, name, digest, bytes, is, members, how)
+  end
   if etag and kind == "tag" then
     etag, err = self.store:put(key, #bytes, bytes, { digest = digest })
     if etag then
@@ -153,6 +219,22 @@ local function unlink_tags(self, name, digest)
   return true
 end
 
+-- Removes a manifest that has no tag any more, with what went with it.
+local function remove(self, name, digest, key)
+  local bytes, info = self.store:read(key, manifests.MAX)
+  if not bytes and info.kind == "not_found" then
+    return true
+  end
+  local ok, err = self.store:delete(key)
+  if ok then
+    ok, err = media_types.forget(self, name, digest)
+  end
+  if ok and bytes then
+    ok, err = referrers.remove(self, name, bytes, digest)
+  end
+  return ok, err
+end
+
 --- A tag: that tag. A digest: every tag of it, then the manifest. Blobs stay.
 function Registry:delete_manifest(name, given)
   local key, kind = key_of(name, given)
@@ -175,7 +257,7 @@ function Registry:delete_manifest(name, given)
   if not ok and err.kind ~= "not_found" then
     return nil, err
   elseif kind == "digest" then
-    return self.store:delete(key)
+    return remove(self, name, given, key)
   end
   return true
 end

@@ -1,5 +1,6 @@
 --- What can be configured: the names, what each may be, its default, its environment
 -- variable, and which values nobody may see.
+local gateway = require "epoch.config.gateway"
 local hosts = require "epoch.host"
 
 local M = {}
@@ -46,6 +47,7 @@ M.OPTIONS = {
   cocoon_binary = { type = "string", min = 1 },
   concurrency = { type = "integer", min = 1, max = 64 },
   credentials = { type = "function" },
+  gateway = { fields = gateway.FIELDS },
   hosts = { map = { fields = HOST }, check = check_hosts },
   on_pushed = { type = "function" },
   plain_http = { type = "boolean" },

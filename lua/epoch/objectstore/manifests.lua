@@ -123,16 +123,17 @@ function M.check_blobs(home, name, blobs)
 end
 
 --- Checks a manifest before it is stored in `home` under `name` and `given`: its digest and
---- media type, when it is whole and all its blobs are there.
+--- media type, when it is whole and, unless it is `sparse`, all its blobs are there.
 ---@param home table
 ---@param name string
 ---@param given string tag or digest
 ---@param bytes string
 ---@param media_type string?
+---@param sparse boolean?
 ---@return epoch.digest?
 ---@return string|epoch.Error media_type
 ---@return table? members
-function M.check(home, name, given, bytes, media_type)
+function M.check(home, name, given, bytes, media_type, sparse)
   local kind, err = reference.tag_or_digest(given)
   if not kind then
     return nil, err
@@ -148,7 +149,7 @@ function M.check(home, name, given, bytes, media_type)
   end
   local blobs
   blobs, err = M.blobs(members)
-  if blobs then
+  if blobs and not sparse then
     blobs, err = M.check_blobs(home, name, blobs)
   end
   if not blobs then

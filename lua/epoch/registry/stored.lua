@@ -21,6 +21,11 @@ local M = {}
 -- Kinds of errors that are the object's own and say nothing of its neighbours.
 local OWN = { too_large = true, denied = true, io = true, truncated = true }
 
+-- A media type, which names no blob: see epoch.registry.media_type.
+local function is_type(key)
+  return key:find("/_types/sha%d+%-%x+$") ~= nil
+end
+
 -- Where a key belongs: what a reference to it would be made of.
 local function place(key)
   local name, last = key:match("^manifests/(.+)/([^/]+)%.json$")
@@ -92,7 +97,7 @@ function M.each(self, options, use)
   local seen = options.seen or {}
   return self.task:each(found.keys, options.concurrency, function(info)
     local stamp = ("%.0f:%.0f"):format(info.size, info.modified)
-    if seen[info.key] == stamp then
+    if is_type(info.key) or seen[info.key] == stamp then
       return true
     end
     local one, why = read(self, info.key)

@@ -1,0 +1,13 @@
+--- What can be configured of the gateway, in the table `gateway` of a configuration: for
+-- epoch.config.schema.
+local M = {}
+
+--- For epoch.options.
+M.FIELDS = {
+  -- the home that is served: file:///DIR or s3://BUCKET[/PREFIX]
+  store = { type = "string", min = 1 },
+  -- manifests whose blobs are not all there
+  sparse = { type = "boolean" },
+}
+
+return M

@@ -1,0 +1,79 @@
+--- The gateway: a registry inside nginx, a function for each of its phases.
+--
+--     init_by_lua_block        { require("epoch.gateway").setup { gateway = { store = "file:///srv/vms" } } }
+--     init_worker_by_lua_block { require("epoch.gateway").start() }
+--     location / {
+--       access_by_lua_block    { require("epoch.gateway").access() }
+--       content_by_lua_block   { require("epoch.gateway").content() }
+--     }
+--     log_by_lua_block         { require("epoch.gateway").log() }
+--
+-- examples/openresty/nginx.conf is complete. nginx moves the bytes, Lua decides, and what takes
+-- time happens in threads (epoch.gateway.threads).
+local ngx = require "ngx"
+local reply = require "epoch.gateway.reply"
+local routes = require "epoch.gateway.routes"
+local settings = require "epoch.gateway.settings"
+local store = require "epoch.gateway.store"
+
+local M = {}
+
+-- Which module has a route's action; they are loaded before there are workers, which share them.
+local HANDLERS = {
+  blob_delete = "blobs", blob_get = "blobs",
+  catalog = "listings", tags = "listings", referrers = "listings",
+  healthz = "status", ping = "status", readyz = "status",
+  manifest_delete = "manifests", manifest_get = "manifests", manifest_put = "manifests",
+}
+
+local function handler_of(action)
+  local module = "epoch.gateway." .. HANDLERS[action]
+  return require(module)[action]
+end
+
+--- Loads the configuration: for init_by_lua. Raises what is wrong with it, so nginx does not start.
+---@param options table? settings, and `config`, the file that has the others
+function M.setup(options)
+  local ok, err = settings.load(options)
+  if not ok then
+    error(tostring(err), 2)
+  end
+  for action in pairs(HANDLERS) do
+    handler_of(action)
+  end
+end
+
+--- For init_worker_by_lua: opens what each worker has of its own.
+function M.start()
+  store.here()
+end
+
+--- Finds out what is asked for, and whether it may be: for access_by_lua.
+function M.access()
+  local route, err, code, allow = routes.parse(ngx.req.get_method(), ngx.var.uri)
+  if not route then
+    reply.header("Allow", allow)
+    reply.fail(err, code)
+    return ngx.exit(ngx.HTTP_OK)
+  end
+  route.method = ngx.req.get_method()
+  ngx.ctx.epoch = route
+  ngx.var.epoch_action = route.action
+  ngx.var.epoch_name = route.name or ""
+end
+
+--- Answers: for content_by_lua.
+function M.content()
+  local request = ngx.ctx.epoch
+  local ok, err, code = handler_of(request.action)(request)
+  if not ok then
+    reply.fail(err, code)
+  end
+end
+
+--- For log_by_lua.
+function M.log()
+  ngx.log(ngx.INFO, ngx.var.epoch_action, " ", ngx.var.epoch_name, " ", ngx.status)
+end
+
+return M

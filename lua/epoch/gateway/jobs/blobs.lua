@@ -1,0 +1,13 @@
+--- What the gateway does with blobs besides moving them. For epoch.gateway.thread.
+local M = {}
+
+--- True when it was there, false when not.
+function M.delete(home, name, digest)
+  local there, err = home:blob_exists(name, digest)
+  if not there then
+    return there, err
+  end
+  return home:delete_blob(name, digest)
+end
+
+return M

@@ -1,0 +1,43 @@
+--- The store that is served: what threads need to open it, and, for a directory, itself: what is
+-- small is read there and then.
+local directory = require "epoch.objectstore.directory"
+local registry = require "epoch.registry"
+local tasks = require "epoch.task"
+
+local M = {}
+
+local spec, root, here
+
+--- Says what is served: once, before the workers are.
+---@param name string a home: file:///DIR or s3://BUCKET[/PREFIX]
+---@param options table? of epoch.home.open
+function M.use(name, options)
+  spec = { name = name, options = options }
+  root = name:match("^file://(/.*)$")
+  root = root and root:gsub("/+$", "")
+  here = nil
+end
+
+--- What a thread opens.
+---@return { name: string, options: table? }
+function M.spec()
+  return spec
+end
+
+--- The directory that is served, without a slash at its end; nil for a bucket.
+---@return string?
+function M.root()
+  return root
+end
+
+--- The registry in that directory, for this worker: only for what is small, as it waits.
+---@return table? home nil for a bucket
+function M.here()
+  if root and not here then
+    local task = assert(tasks.new { threads = 0 })
+    here = registry.new(task, directory.open(task, root))
+  end
+  return here
+end
+
+return M
