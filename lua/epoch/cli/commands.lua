@@ -127,6 +127,19 @@ return {
     define = nothing,
   },
   {
+    name = "serve",
+    summary = "Serve a store as a registry, until SIGTERM or SIGINT.",
+    define = function(command)
+      command:option("--addr", "Where to listen; 127.0.0.1:8080 by default. Port 0: one that is free.")
+        :argname("HOST:PORT")
+      command:option("--store", "What to serve: file:///DIR or s3://BUCKET[/PREFIX]."):argname("HOME")
+      command:option("--workers", "How many processes answer; 2 by default."):argname("N")
+      command:option("--tls-cert", "The certificate for https, with its chain."):argname("FILE")
+      command:option("--tls-key", "Its key."):argname("FILE")
+      command:flag("--anonymous-push", "Whoever reaches it may push and delete.")
+    end,
+  },
+  {
     name = "login",
     summary = "Keep credentials for a registry, where docker keeps them.",
     define = function(command)

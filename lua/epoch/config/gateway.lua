@@ -4,6 +4,8 @@ local M = {}
 
 --- For epoch.options.
 M.FIELDS = {
+  -- whoever comes may push and delete
+  anonymous_push = { type = "boolean" },
   -- the home that is served: file:///DIR or s3://BUCKET[/PREFIX]
   store = { type = "string", min = 1 },
   -- manifests whose blobs are not all there
