@@ -23,6 +23,10 @@ check: all ## run the specs on both VMs; SPEC=file, ARGS=busted's, VMS='lua5.4 l
 interop: all ## specs against other people's programs; says what it skips for want of what
 	@sh scripts/interop.sh && EPOCH_MAY_SKIP=1 BUSTED_ARGS="$(ARGS)" $(RUN_SPECS) "$(VMS)" spec/interop
 
+# One VM: it is the store that is tried, and one cluster is enough for a machine.
+test-scale: all ## an S3 store of eight daemons, killed in turns under load: nothing may be lost
+	@BUSTED_ARGS="$(ARGS)" $(RUN_SPECS) "$(firstword $(VMS))" spec/scale
+
 gchostile: all ## the core's specs while the collector runs at every turn
 	@EPOCH_HOSTILE_GC=1 BUSTED_ARGS="$(ARGS)" $(RUN_SPECS) "$(VMS)" $(or $(SPEC),spec/core)
 
@@ -37,4 +41,4 @@ check-c: $(C_TESTS) ## build and run every spec/c/*_test.c
 bench: all ## measure against openssl and curl; fails when a ratio is missed; ARGS=areas
 	lua5.4 bench/run.lua $(ARGS)
 
-.PHONY: quickstart test check interop gchostile check-c bench
+.PHONY: quickstart test check interop test-scale gchostile check-c bench
