@@ -54,6 +54,14 @@ function core.hasher_from(state) end
 ---@return epoch.hasher self
 function hasher:update(bytes) end
 
+--- Hashes a range of a file, and waits for the disk: how many bytes there were. A hasher that failed
+--- has seen an unknown part of them.
+---@param path string
+---@param offset integer? 0
+---@param length integer? up to the end
+---@return integer?
+function hasher:file(path, offset, length) end
+
 --- Of what has been hashed so far; the hasher can go on.
 ---@return epoch.digest
 function hasher:digest() end
@@ -298,6 +306,42 @@ function core.rename(from, to) end
 ---@param path string
 ---@return true?
 function core.sync_parent(path) end
+
+--- One more name of the same file; "exists" where the name is taken.
+---@param from string
+---@param to string
+---@return true?
+function core.link(from, to) end
+
+---@param path string
+---@param mode integer permission bits
+---@return true?
+function core.chmod(path, mode) end
+
+--- Waits until the data of a file is on disk.
+---@param path string
+---@return true?
+function core.sync(path) end
+
+--- Has that begin for a range of it (length 0: up to the end), and does not wait.
+---@param path string
+---@param offset integer
+---@param length integer
+---@return true?
+function core.writeback(path, offset, length) end
+
+--- Takes away what a file has beyond `size`; "size_mismatch" where it has less.
+---@param path string
+---@param size integer
+---@return true?
+function core.truncate(path, size) end
+
+--- Copies a file behind the end of another one, which is made when missing, and waits for it: how
+--- many bytes. When it fails the other has its size again.
+---@param from string
+---@param to string
+---@return integer?
+function core.append(from, to) end
 
 --- The names in a directory, without "." and "..", in no order; "too_large" for more than a
 --- million. A symbolic link to a directory is followed.

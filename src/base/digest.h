@@ -37,6 +37,10 @@ enum ep_status ep_hasher_init(struct ep_hasher *h, enum ep_digest_alg alg,
                               struct ep_err *err) EP_MUST;
 void ep_hasher_update(struct ep_hasher *h, const void *p, size_t n);
 void ep_hasher_digest(const struct ep_hasher *h, struct ep_digest *d); /* h can go on */
+/* Up to `*n` bytes of a file from `offset` on; `*n` becomes how many there were. After a failure
+** the hasher has seen an unknown part of them. Waits for the disk. */
+enum ep_status ep_hasher_file(struct ep_hasher *h, const char *path, int64_t offset,
+                              int64_t *n, struct ep_err *err) EP_MUST;
 
 enum { EP_HASHER_STATE_MAX = 256 };
 /* The state as bytes of a fixed layout, the same on every machine. */

@@ -87,5 +87,21 @@ enum ep_status ep_fs_extents(const char *path, struct ep_extent *out, size_t max
 enum ep_status ep_fs_read_trusted(const char *path, char *buf, size_t max, size_t *n,
                                   struct ep_err *err) EP_MUST;
 
+/* ---- data that is there (fs_data.c): for threads that may wait for the disk ---- */
+
+enum ep_status ep_fs_link(const char *from, const char *to, struct ep_err *err) EP_MUST;
+enum ep_status ep_fs_chmod(const char *path, unsigned mode, struct ep_err *err) EP_MUST;
+enum ep_status ep_fs_sync(const char *path, struct ep_err *err) EP_MUST;
+/* Has the kernel begin to write this range (`n` 0: up to the end) to disk. */
+enum ep_status ep_fs_writeback(const char *path, int64_t offset, int64_t n,
+                               struct ep_err *err) EP_MUST;
+/* Takes away what is beyond `size`; "size_mismatch" where there is less. */
+enum ep_status ep_fs_truncate(const char *path, int64_t size,
+                              struct ep_err *err) EP_MUST;
+/* Copies `from` behind the end of `to`, which is made when missing: `*n` bytes. When it fails,
+** `to` has its size again. */
+enum ep_status ep_fs_append(const char *from, const char *to, int64_t *n,
+                            struct ep_err *err) EP_MUST;
+
 #pragma GCC visibility pop
 #endif

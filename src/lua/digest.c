@@ -92,6 +92,20 @@ static int hasher_update(lua_State *L)
   return 1;
 }
 
+/* hasher:file(path[, offset[, length]]) -> bytes hashed, less than asked for at the end */
+static int hasher_file(lua_State *L)
+{
+  struct hasher *hasher = lep_check(L, 1, LEP_HASHER);
+  const char *path = lep_checkpath(L, 2);
+  int64_t offset = lua_isnoneornil(L, 3) ? 0 : lep_checksize(L, 3);
+  int64_t n = lua_isnoneornil(L, 4) ? INT64_MAX : lep_checksize(L, 4);
+  struct ep_err err;
+  if (ep_hasher_file(&hasher->h, path, offset, &n, &err) != EP_OK)
+    return lep_fail(L, &err);
+  lep_pushsize(L, n);
+  return 1;
+}
+
 static int hasher_digest(lua_State *L)
 {
   struct hasher *hasher = lep_check(L, 1, LEP_HASHER);
@@ -154,6 +168,7 @@ static int core_parse_digest(lua_State *L)
 
 static const luaL_Reg methods[] = {
     {"update", hasher_update},
+    {"file", hasher_file},
     {"digest", hasher_digest},
     {"state", hasher_state},
     {NULL, NULL},

@@ -129,6 +129,61 @@ static int core_extents(lua_State *L)
   return 2;
 }
 
+/* core.link(from, to): one more name of the same file */
+static int core_link(lua_State *L)
+{
+  const char *from = lep_checkpath(L, 1);
+  struct ep_err err;
+  return lep_done(L, ep_fs_link(from, lep_checkpath(L, 2), &err), &err);
+}
+
+/* core.chmod(path, mode) */
+static int core_chmod(lua_State *L)
+{
+  const char *path = lep_checkpath(L, 1);
+  int64_t mode = lep_checksize(L, 2);
+  struct ep_err err;
+  if (mode > 0777)
+    luaL_argerror(L, 2, "permission bits expected");
+  return lep_done(L, ep_fs_chmod(path, (unsigned)mode, &err), &err);
+}
+
+/* core.sync(path): its data is on disk */
+static int core_sync(lua_State *L)
+{
+  struct ep_err err;
+  return lep_done(L, ep_fs_sync(lep_checkpath(L, 1), &err), &err);
+}
+
+/* core.writeback(path, offset, length): does not wait */
+static int core_writeback(lua_State *L)
+{
+  const char *path = lep_checkpath(L, 1);
+  int64_t offset = lep_checksize(L, 2);
+  struct ep_err err;
+  return lep_done(L, ep_fs_writeback(path, offset, lep_checksize(L, 3), &err), &err);
+}
+
+/* core.truncate(path, size) */
+static int core_truncate(lua_State *L)
+{
+  const char *path = lep_checkpath(L, 1);
+  struct ep_err err;
+  return lep_done(L, ep_fs_truncate(path, lep_checksize(L, 2), &err), &err);
+}
+
+/* core.append(from, to) -> bytes */
+static int core_append(lua_State *L)
+{
+  const char *from = lep_checkpath(L, 1);
+  struct ep_err err;
+  int64_t n;
+  if (ep_fs_append(from, lep_checkpath(L, 2), &n, &err) != EP_OK)
+    return lep_fail(L, &err);
+  lep_pushsize(L, n);
+  return 1;
+}
+
 static const luaL_Reg no_methods[] = {{NULL, NULL}};
 
 static const luaL_Reg functions[] = {
@@ -140,6 +195,12 @@ static const luaL_Reg functions[] = {
     {"stat", core_stat},
     {"lock", core_lock},
     {"extents", core_extents},
+    {"link", core_link},
+    {"chmod", core_chmod},
+    {"sync", core_sync},
+    {"writeback", core_writeback},
+    {"truncate", core_truncate},
+    {"append", core_append},
     {NULL, NULL},
 };
 
