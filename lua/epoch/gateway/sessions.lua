@@ -15,9 +15,10 @@
 -- called from here only, with names, ids and digests that have been checked:
 --
 --     start(home, id, record)                   -> true | nil, err
---     load(home, id)                            -> record | nil, err ("not_found")
+--     load(home, id, name)                      -> record | nil, err ("not_found")
 --     append(home, id, name, chunk)             -> offset | nil, err
 --     finish(home, id, name, digest, chunk?)    -> size | nil, err
+--     touch(home, id, name)                     -> true | nil, err
 --     cancel(home, id, name)                    -> true | nil, err ("not_found")
 --     sweep(home, before)                       -> how many were removed | nil, err
 --     put(home, digest, path?, size)            -> true | nil, err
@@ -31,6 +32,7 @@
 --          hashes to is made sure of first (record.verify; read again where another algorithm was
 --          hashed). Kind "digest_mismatch": the session is gone, as nothing can mend it. Other
 --          failures leave it.
+-- touch    is activity: bytes are arriving for it.
 -- cancel   removes the session.
 -- sweep    removes the sessions whose last activity was before that time, seconds since 1970, and
 --          whatever else a dead gateway has left behind.
@@ -39,7 +41,6 @@
 -- A blob of the right size that is there already is kept; one of another size is replaced. What is
 -- killed anywhere leaves whole blobs, and sessions as their record says. All that take `id` and
 -- `name` answer "not_found" where the session is another repository's.
-local core = require "epoch.core"
 local errors = require "epoch.errors"
 local records = require "epoch.gateway.sessions.record"
 
@@ -86,12 +87,16 @@ local function new_id()
     ("89ab"):sub(hex:byte(17) % 4 + 1):sub(1, 1) .. hex:sub(18, 20), hex:sub(21) }, "-")
 end
 
--- The error of a call that names a session.
-local function told(name, id, ok, err)
-  if ok == nil and err.kind == "not_found" then
+-- Asks the store about a session: `method(home, id, name, …)`.
+local function ask(method, home, name, id, ...)
+  if not M.is_id(id) then
     return unknown(name, id)
   end
-  return ok, err
+  local answer, err = backend(home)[method](home, id, name, ...)
+  if answer == nil and err.kind == "not_found" then
+    return unknown(name, id)
+  end
+  return answer, err
 end
 
 --- Starts a session for a blob that will have a digest of this algorithm.
@@ -114,30 +119,30 @@ end
 ---@return { offset: integer, hash: string }?
 ---@return epoch.Error?
 function M.state(home, name, id)
-  local record, err
-  if M.is_id(id) then
-    record, err = backend(home).load(home, id)
-  end
-  if record and record.repository == name then
-    return { offset = record.offset, hash = record.hash }
-  elseif record or not err or err.kind == "not_found" then
+  local record, err = ask("load", home, name, id)
+  if record and record.repository ~= name then
     return unknown(name, id)
   end
-  return nil, err
+  return record and { offset = record.offset, hash = record.hash }, err
 end
 
 --- Adds a chunk: the new offset.
 function M.append(home, name, id, chunk)
-  return told(name, id, backend(home).append(home, id, name, chunk))
+  return ask("append", home, name, id, chunk)
 end
 
 --- Makes the session, and the last chunk if there is one, a blob: its size.
 function M.finish(home, name, id, digest, chunk)
-  return told(name, id, backend(home).finish(home, id, name, digest, chunk))
+  return ask("finish", home, name, id, digest, chunk)
+end
+
+--- Bytes are arriving for it: it does not expire meanwhile.
+function M.touch(home, name, id)
+  return ask("touch", home, name, id)
 end
 
 function M.cancel(home, name, id)
-  return told(name, id, backend(home).cancel(home, id, name))
+  return ask("cancel", home, name, id)
 end
 
 --- Removes what has had no activity for `ttl` seconds.
@@ -156,16 +161,6 @@ function M.put(home, digest, chunk)
     return nil, err
   end
   return backend(home).put(home, digest, chunk.path, chunk.size)
-end
-
---- The state of a hasher that has seen nothing.
----@param algorithm epoch.algorithm
----@return string
-function M.nothing_hashed(algorithm)
-  local hasher = core.hasher(algorithm)
-  local state = hasher:state()
-  hasher:close()
-  return state
 end
 
 return M

@@ -1,5 +1,5 @@
 --- What a store keeps of an upload session, as JSON: the same in every kind of store, which may
--- add members of its own (plain strings and numbers, lists and tables of these).
+-- add members of its own, such as json.encode takes: lists are json.array.
 --
 --     repository   whose session it is
 --     offset       how many bytes have come
@@ -11,8 +11,8 @@ local json = require "epoch.json"
 
 local M = {}
 
---- A record with more members than this is none of ours.
-M.MAX = 1024 * 1024
+--- How large it can be: an S3 store keeps a list of up to 10,000 parts.
+M.MAX = 2 * 1024 * 1024
 
 ---@param name string
 ---@param algorithm epoch.algorithm

@@ -1,0 +1,211 @@
+--- Files on their way into a directory store: spooled, collected in a session, made a blob. In
+-- worker threads only: everything here waits for the disk.
+local core = require "epoch.core"
+local errors = require "epoch.errors"
+
+local M = {}
+
+local DIR_MODE = tonumber("755", 8)
+
+local function failed(message, code)
+  return errors.fail(code, message)
+end
+
+-- The first line of one of the kernel's files that matches, or nil.
+local function ask_kernel(path, pattern)
+  local file = io.open(path, "rb")
+  local text = file and file:read(64 * 1024)
+  if file then
+    file:close()
+  end
+  return text and text:match(pattern)
+end
+
+--- What is different after the machine has been started again: then data that was never waited for
+--- may be lost. Nil where nobody knows.
+---@return string?
+function M.boot_id()
+  return ask_kernel("/proc/sys/kernel/random/boot_id", "^[%x-]+")
+end
+
+-- The permissions that a new file gets from whoever makes one; nginx spools with 0600.
+local function file_mode()
+  local umask = tonumber(ask_kernel("/proc/self/status", "\nUmask:%s*(%d+)") or "022", 8)
+  local mode, bit = 0, 1
+  for i = 0, 8 do -- 0666 without the bits of the umask
+    local wanted = i % 3 ~= 0
+    if wanted and math.floor(umask / bit) % 2 == 0 then
+      mode = mode + bit
+    end
+    bit = bit * 2
+  end
+  return mode
+end
+
+--- Removes a directory and the files in it; what has gone already is fine.
+---@param dir string
+---@return true?
+---@return epoch.Error?
+function M.remove_directory(dir)
+  local names, message, code = core.list(dir)
+  for _, name in ipairs(names or {}) do
+    core.unlink(dir .. "/" .. name) -- one that stays keeps the directory
+  end
+  if not names and code ~= "not_found" then
+    return failed(message, code)
+  end
+  local ok, why, number = os.remove(dir)
+  if not ok and number ~= 2 then -- ENOENT
+    return failed(("removing %s: %s"):format(dir, tostring(why)), "io")
+  end
+  return true
+end
+
+-- One more name of a file, or a copy where it cannot have one.
+local function name_or_copy(path, to)
+  core.unlink(to)
+  if core.link(path, to) then
+    return true
+  end
+  local n, message, code = core.append(path, to)
+  if not n then
+    core.unlink(to)
+    return failed(message, code)
+  end
+  return true
+end
+
+--- Makes a spooled file of `size` bytes what `data` has after its first `offset` bytes. When it
+--- fails, these are still there. Kind "lost": they were not.
+---@return true?
+---@return epoch.Error?
+function M.add(path, size, data, offset)
+  local stat, message, code = core.stat(path)
+  if not stat then
+    return failed(message, code == "not_found" and "io" or code)
+  elseif stat.size ~= size then
+    return failed(("%s has %.0f bytes, %.0f were received"):format(path, stat.size, size), "io")
+  elseif offset == 0 then
+    return name_or_copy(path, data)
+  end
+  local ok, err = M.cut(data, offset)
+  if not ok then
+    return nil, err
+  end
+  ok, message, code = core.append(path, data)
+  if not ok then
+    return failed(message, code)
+  end
+  return true
+end
+
+--- Takes away what `data` has beyond `size`. Kind "lost": it has less.
+---@return true?
+---@return epoch.Error?
+function M.cut(data, size)
+  local ok, message, code = core.truncate(data, size)
+  if not ok then
+    return failed(message, (code == "size_mismatch" or code == "not_found") and "lost" or code)
+  end
+  return true
+end
+
+--- Reads a file again: does it hash to this digest?
+---@return true?
+---@return epoch.Error?
+function M.verify(path, digest)
+  local hasher = core.hasher(digest:match("^[^:]+"))
+  local n, message, code = true, nil, nil
+  if path then
+    n, message, code = hasher:file(path)
+  end
+  local is = hasher:digest()
+  hasher:close()
+  if not n then
+    return failed(message, code)
+  elseif is ~= digest then
+    return errors.fail("digest_mismatch", ("what was uploaded as %s has the digest %s; send it again"):format(
+      digest, is))
+  end
+  return true
+end
+
+-- Makes a directory of the store. That it is there is on disk before anything in it is.
+local function make_directory(dir)
+  if core.stat(dir) then
+    return true
+  end
+  local ok, message, code = core.mkdir(dir, DIR_MODE)
+  if ok then
+    ok, message, code = core.sync_parent(dir)
+  end
+  if not ok then
+    return failed(message, code)
+  end
+  return true
+end
+
+-- A file that is whole, on disk and under another name gets the name of the blob.
+local function name_blob(root, path, temporary, blob)
+  local ok, err = name_or_copy(path, temporary)
+  if not ok then
+    return nil, err
+  end
+  local message, code
+  ok, message, code = core.chmod(temporary, file_mode())
+  if ok then
+    ok, message, code = core.sync(temporary)
+  end
+  if ok then
+    ok, err = make_directory(root .. "/blobs")
+    ok = ok and make_directory(blob:match("^(.+)/"))
+    message, code = err and err.message, err and err.kind
+  end
+  if ok then
+    ok, message, code = core.rename(temporary, blob)
+  end
+  if ok then
+    ok, message, code = core.sync_parent(blob)
+  end
+  if not ok then
+    core.unlink(temporary)
+    return failed(message, code)
+  end
+  return true
+end
+
+--- Makes a file of `size` bytes that hash to `digest` the blob of that name, unless there is one
+--- of that size. The file keeps its own name, too. No path: there are no bytes.
+---@return true?
+---@return epoch.Error?
+function M.become_blob(store, digest, path, size)
+  local key = "blobs/" .. digest:gsub(":", "/")
+  local blob = store.root .. "/" .. key
+  local stat = core.stat(blob)
+  if stat and stat.type == "file" and stat.size == size then
+    return true
+  elseif not path then
+    local etag, err = store:put(key, 0, "", { digest = digest })
+    return etag and true, err
+  end
+  local spool = store.root .. "/.spool"
+  local ok, err = make_directory(spool)
+  if not ok then
+    return nil, err
+  end
+  return name_blob(store.root, path, ("%s/blob-%s"):format(spool, path:match("[^/]+/[^/]+$"):gsub("/", "-")), blob)
+end
+
+--- Removes the files in a directory that were written before that time.
+---@param dir string
+---@param before integer seconds since 1970
+function M.sweep(dir, before)
+  for _, name in ipairs(core.list(dir) or {}) do
+    local stat = core.stat(dir .. "/" .. name)
+    if stat and stat.type == "file" and stat.mtime < before then
+      core.unlink(dir .. "/" .. name)
+    end
+  end
+end
+
+return M
