@@ -20,10 +20,12 @@ local M = {}
 
 -- Which module has a route's action; they are loaded before there are workers, which share them.
 local HANDLERS = {
-  blob_delete = "blobs", blob_get = "blobs",
+  blob_delete = "blobs", blob_get = "blobs", blob_put = "uploads",
   catalog = "listings", tags = "listings", referrers = "listings",
   healthz = "status", ping = "status", readyz = "status",
   manifest_delete = "manifests", manifest_get = "manifests", manifest_put = "manifests",
+  upload_append = "uploads", upload_cancel = "uploads", upload_finish = "uploads", upload_start = "uploads",
+  upload_status = "uploads",
 }
 
 local function handler_of(action)

@@ -1,0 +1,45 @@
+--- Upload sessions, and the hashing of what arrives. For epoch.gateway.thread.
+local core = require "epoch.core"
+local errors = require "epoch.errors"
+local sessions = require "epoch.gateway.sessions"
+
+local M = {
+  append = sessions.append, cancel = sessions.cancel, finish = sessions.finish, put = sessions.put,
+  start = sessions.start, state = sessions.state, sweep = sessions.sweep, touch = sessions.touch,
+}
+
+-- Hashes a part of a file that may still be growing, and has the kernel write it to disk: what it
+-- has not written when the last byte comes, somebody waits for.
+local function hash_part(hasher, path, from, size)
+  local n, message, code = hasher:file(path, from, size)
+  if n and n > 0 then
+    n, message, code = core.writeback(path, from, n) and n, message, code
+  end
+  if not n then
+    return errors.fail(code, message)
+  end
+  return n, hasher:state()
+end
+
+--- Goes on with a state over `size` bytes of a file: how many there were, and the new state.
+---@param hash string
+---@return integer?
+---@return string|epoch.Error
+function M.hash(_, hash, path, from, size)
+  local hasher, message, code = core.hasher_from(hash)
+  if not hasher then
+    return errors.fail(code, message)
+  end
+  local n, state = hash_part(hasher, path, from, size)
+  hasher:close()
+  return n, state
+end
+
+--- Is a blob there that can be mounted?
+---@return boolean?
+---@return epoch.Error?
+function M.mountable(home, name, digest)
+  return home:blob_exists(name, digest)
+end
+
+return M
