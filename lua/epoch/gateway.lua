@@ -15,6 +15,7 @@ local reply = require "epoch.gateway.reply"
 local routes = require "epoch.gateway.routes"
 local settings = require "epoch.gateway.settings"
 local store = require "epoch.gateway.store"
+local threads = require "epoch.gateway.threads"
 
 local M = {}
 
@@ -75,6 +76,7 @@ end
 
 --- For log_by_lua.
 function M.log()
+  threads.release()
   ngx.log(ngx.INFO, ngx.var.epoch_action, " ", ngx.var.epoch_name, " ", ngx.status)
 end
 

@@ -6,13 +6,86 @@
 -- go over as nil, booleans, numbers, strings, and tables of these. There are two pools, so that what
 -- is quick does not wait for what is not: "store" for work with the store, "bytes" for hashing and
 -- moving. Only in the phases that answer a request.
+--
+-- nginx has a Lua state for each call that is under way, and no more than it was told: so only so
+-- many calls are, and the others wait for their turn. A request that ends while it has a call under
+-- way (its client went away) hands back its turn in `release`.
 local errors = require "epoch.errors"
 local ngx = require "ngx"
+local semaphore = require "ngx.semaphore"
 local store = require "epoch.gateway.store"
 
 local M = {}
 
 local POOL = { store = "epoch_store", bytes = "epoch_bytes" }
+
+--- Calls of a pool that a worker may have under way. Together they are not more than the Lua states
+--- that nginx keeps by default (lua_worker_thread_vm_pool_size 10).
+M.LIMIT = { store = 4, bytes = 4 }
+
+-- Seconds that a call waits for its turn.
+local PATIENCE = 60
+-- A call of a request that has ended may be under way a little longer than its turn.
+local NO_STATE, SECOND_TRY = "no available Lua vm", 0.01
+-- While a worker is to stop, it ends as soon as it waits for no timer.
+local TICK = 0.1
+
+local turns
+
+local function turn_of(pool)
+  if not turns then -- by each worker for itself
+    turns = { store = semaphore.new(M.LIMIT.store), bytes = semaphore.new(M.LIMIT.bytes) }
+  end
+  return turns[pool]
+end
+
+-- How many turns this request has.
+local function held()
+  local ctx = ngx.ctx
+  ctx.epoch_turns = ctx.epoch_turns or { store = 0, bytes = 0 }
+  return ctx.epoch_turns
+end
+
+local function take(pool)
+  local ok = turn_of(pool):wait(PATIENCE)
+  if not ok then
+    return errors.fail("busy", "the registry has too much to do; try again later")
+  end
+  held()[pool] = held()[pool] + 1
+  return true
+end
+
+local function give(pool)
+  held()[pool] = held()[pool] - 1
+  turn_of(pool):post()
+end
+
+--- Hands back the turns of a request that has ended: for log_by_lua.
+function M.release()
+  for pool, n in pairs(ngx.ctx.epoch_turns or {}) do
+    for _ = 1, n do
+      give(pool)
+    end
+  end
+end
+
+local function tick()
+  while true do
+    ngx.sleep(TICK)
+  end
+end
+
+-- ngx.run_worker_thread, as soon as there is a Lua state.
+local function run(...)
+  local deadline = ngx.now() + PATIENCE
+  while true do
+    local answered = { ngx.run_worker_thread(...) }
+    if answered[1] or answered[2] ~= NO_STATE or ngx.now() > deadline then
+      return answered
+    end
+    ngx.sleep(SECOND_TRY)
+  end
+end
 
 local function answer(started, ok, first, ...)
   if not started then
@@ -29,7 +102,15 @@ end
 ---@param fn string
 ---@param ... any
 function M.call(pool, job, fn, ...)
-  return answer(ngx.run_worker_thread(POOL[pool], "epoch.gateway.thread", "run", store.spec(), job, fn, ...))
+  local ok, err = take(pool)
+  if not ok then
+    return nil, err
+  end
+  local ticking = ngx.thread.spawn(tick)
+  local answered = run(POOL[pool], "epoch.gateway.thread", "run", store.spec(), job, fn, ...)
+  ngx.thread.kill(ticking)
+  give(pool)
+  return answer(answered[1], answered[2], answered[3], answered[4], answered[5])
 end
 
 return M

@@ -23,6 +23,7 @@ local M = {}
 
 local LOCK_WAIT = 10 -- seconds: who holds it copies a chunk, or waits for the disk
 local GONE = ".gone-"
+local RECORD_MODE = tonumber("600", 8)
 
 local function root_of(home)
   return home.store.root
@@ -56,7 +57,7 @@ end
 local function write_record(home, at, record)
   record.boot = files.boot_id()
   local bytes = records.encode(record)
-  local sink, message, code = core.create(at.state, { sync = false })
+  local sink, message, code = core.create(at.state, { mode = RECORD_MODE, sync = false })
   if not sink then
     return errors.fail(code, message)
   end
@@ -67,7 +68,7 @@ end
 
 function M.start(home, id, record)
   local at = paths(home, id)
-  local ok, message, code = core.mkdir(at.dir)
+  local ok, message, code = core.mkdir(at.dir, files.DIR_MODE)
   if not ok then
     return errors.fail(code, message)
   end

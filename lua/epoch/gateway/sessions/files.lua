@@ -5,7 +5,8 @@ local errors = require "epoch.errors"
 
 local M = {}
 
-local DIR_MODE = tonumber("755", 8)
+--- The permissions of a store's directories.
+M.DIR_MODE = tonumber("755", 8)
 
 local function failed(message, code)
   return errors.fail(code, message)
@@ -28,16 +29,15 @@ function M.boot_id()
   return ask_kernel("/proc/sys/kernel/random/boot_id", "^[%x-]+")
 end
 
--- The permissions that a new file gets from whoever makes one; nginx spools with 0600.
+-- The permissions of a blob: nginx spools with 0600. The umask counts, but a daemon that has none
+-- (nginx is one) lets nobody else write.
 local function file_mode()
   local umask = tonumber(ask_kernel("/proc/self/status", "\nUmask:%s*(%d+)") or "022", 8)
-  local mode, bit = 0, 1
-  for i = 0, 8 do -- 0666 without the bits of the umask
-    local wanted = i % 3 ~= 0
-    if wanted and math.floor(umask / bit) % 2 == 0 then
+  local mode = tonumber("600", 8)
+  for _, bit in ipairs { tonumber("40", 8), tonumber("4", 8) } do
+    if math.floor(umask / bit) % 2 == 0 then
       mode = mode + bit
     end
-    bit = bit * 2
   end
   return mode
 end
@@ -135,7 +135,7 @@ local function make_directory(dir)
   if core.stat(dir) then
     return true
   end
-  local ok, message, code = core.mkdir(dir, DIR_MODE)
+  local ok, message, code = core.mkdir(dir, M.DIR_MODE)
   if ok then
     ok, message, code = core.sync_parent(dir)
   end
