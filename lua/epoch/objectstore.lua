@@ -15,7 +15,8 @@
 --
 -- put: `options` are `digest` (checked before the object exists), `on_progress` (told how many
 -- bytes have come), `if_match` (an ETag: only in the place of exactly that) and
--- `if_none_match = "*"` (only where nothing is); what forbids it is kind "conflict".
+-- `if_none_match = "*"` (only where nothing is); what forbids it is kind "conflict"; `private`
+-- (for nobody's eyes but the owner's, where others could look).
 -- An ETag is only good for `if_match`: objects with equal ETags have equal bytes, but one
 -- object may have several. Conditional puts and deletes of a key see each other, between
 -- processes too; an unconditional put just wins.

@@ -19,13 +19,15 @@ end
 local SECONDS = { [""] = 1, s = 1, m = 60, h = 3600, d = 24 * 3600 }
 local CENTURY = 100 * 365 * SECONDS.d
 
-local function grace(word)
-  local number, unit = word:match("^(%d+)([smhd]?)$")
-  local seconds = number and tonumber(number) * SECONDS[unit]
-  if not seconds or seconds > CENTURY then
-    return nil, ('--grace "%s": it must be a time like 90s, 30m, 24h or 7d'):format(word)
+local function a_time(option)
+  return function(word)
+    local number, unit = word:match("^(%d+)([smhd]?)$")
+    local seconds = number and tonumber(number) * SECONDS[unit]
+    if not seconds or seconds > CENTURY then
+      return nil, ('%s "%s": it must be a time like 90s, 30m, 24h or 7d'):format(option, word)
+    end
+    return seconds
   end
-  return seconds
 end
 
 return {
@@ -118,7 +120,7 @@ return {
     define = function(command)
       command:flag("--delete", "Remove them; pushes may go on meanwhile.")
       command:option("--grace", "Leave alone what is younger: 90s, 30m, 24h, 7d; 24h by default.")
-        :argname("TIME"):convert(grace)
+        :argname("TIME"):convert(a_time "--grace")
     end,
   },
   {
@@ -153,6 +155,19 @@ return {
     summary = "Forget the credentials that are kept for a registry.",
     define = function(command)
       command:argument("HOST", "The registry."):target("host")
+    end,
+  },
+  {
+    name = "token",
+    summary = "Make, list and remove the tokens that a gateway accepts.",
+    define = function(command)
+      command:argument("ACTION", "create, ls or rm."):target("action")
+      command:argument("NAME", "What the token is called."):target("name"):args("?")
+      command:option("--store", "The store that the gateway serves; by default as --registry has it."):argname("HOME")
+      command:option("--scope", "What may be done where: pull,push,delete:PATTERN; may be given several times.")
+        :argname("SCOPE"):count("*"):target("scopes")
+      command:option("--expires", "How long it is good for: 90s, 30m, 24h, 7d; for ever by default.")
+        :argname("TIME"):convert(a_time "--expires")
     end,
   },
   {

@@ -14,6 +14,7 @@ local objectstore = require "epoch.objectstore"
 
 local LOCK_WAIT = 60 -- seconds
 local DIR_MODE = tonumber("755", 8)
+local PRIVATE = tonumber("600", 8)
 
 local RANGE = { offset = { type = "integer", min = 0 }, length = { type = "integer", min = 0 } }
 local PUT = {
@@ -21,6 +22,7 @@ local PUT = {
   if_match = { type = "string" },
   if_none_match = { enum = { "*" } },
   on_progress = { type = "function" },
+  private = { type = "boolean" },
 }
 
 local Directory = { __name = "epoch.objectstore.directory" }
@@ -216,7 +218,9 @@ local function write(self, key, path, size, body, given)
     return errors.fail(code, message)
   end
   local sink
-  sink, message, code = core.create(path, { replace = not given.if_none_match })
+  sink, message, code = core.create(path, {
+    replace = not given.if_none_match, mode = given.private and PRIVATE or nil,
+  })
   if not sink then
     bodies.drop(body)
     return errors.fail(code, message)

@@ -54,6 +54,7 @@ local PUT = {
   on_progress = { type = "function" },
   if_match = { type = "string" },
   if_none_match = { enum = { "*" } },
+  private = { type = "boolean" }, -- as everything in a bucket is
 }
 local PRESIGN = {
   method = { enum = { "GET", "HEAD", "PUT" }, default = "GET" },
