@@ -3,6 +3,7 @@
 -- ETags are the store's own, as it writes them.
 local bodies = require "epoch.body"
 local calendar = require "epoch.calendar"
+local copies = require "epoch.s3.copy"
 local core = require "epoch.core"
 local downloads = require "epoch.client.download"
 local endpoint = require "epoch.s3.endpoint"
@@ -34,6 +35,7 @@ local OPTIONS = {
   session_token = { type = "string" },
   multipart_threshold = { type = "integer", min = 1, max = puts.MAX, default = 64 * MIB },
   part_size = { type = "integer", min = 5 * MIB, max = puts.MAX, default = 16 * MIB },
+  copy_threshold = { type = "integer", min = 10 * MIB, max = puts.MAX, default = puts.MAX },
   parallel = { type = "integer", min = 1, max = 64, default = 4 },
   spool_dir = { type = "string" },
   retries = { type = "integer", min = 0, max = 20, default = TRIES - 1 },
@@ -61,7 +63,7 @@ local PRESIGN = {
   seconds = { type = "integer", min = 1, max = sigv4.LONGEST, default = 900 },
 }
 
-local S3 = { __name = "epoch.objectstore.s3" }
+local S3 = { __name = "epoch.objectstore.s3", copy = copies.copy }
 S3.__index = S3
 
 local M = {}

@@ -7,15 +7,21 @@ local xml = require "epoch.s3.xml"
 
 local M = {}
 
-local MAX_PARTS = 10000
+--- How many parts an object can be made of: S3's own limit.
+M.MAX_PARTS = 10000
+
 local MIB = 1024 * 1024
 
 -- Bytes in each part but the last: as configured, more where there would be too many parts.
 local function part_size(size, wanted)
-  return math.max(wanted, math.ceil(size / MAX_PARTS / MIB) * MIB)
+  return math.max(wanted, math.ceil(size / M.MAX_PARTS / MIB) * MIB)
 end
 
-local function begin(upload)
+--- Begins an upload: the store's name for it.
+---@param upload { session: table, key: string, headers: table<string, string>? }
+---@return string?
+---@return epoch.Error?
+function M.begin(upload)
   local answer, err = upload.session:ask {
     method = "POST", key = upload.key, query = { { "uploads" } }, headers = upload.headers, body = "",
     xml = "InitiateMultipartUploadResult",
@@ -40,7 +46,14 @@ local function progress_of(upload, number)
   end
 end
 
-local function put_part(upload, number, offset, length)
+--- Sends a part, from a range of the content: its ETag.
+---@param upload epoch.s3.Upload
+---@param number integer
+---@param offset integer
+---@param length integer
+---@return string?
+---@return epoch.Error?
+function M.put_part(upload, number, offset, length)
   local payload, err = upload.payload(offset, length)
   if not payload then
     return nil, err
@@ -85,7 +98,7 @@ local function send_parts(upload)
   for number = 1, count do
     functions[#functions + 1] = function()
       local offset = (number - 1) * length
-      local etag, err = put_part(upload, number, offset, math.min(length, upload.size - offset))
+      local etag, err = M.put_part(upload, number, offset, math.min(length, upload.size - offset))
       parts[number] = etag
       return etag, err
     end
@@ -135,14 +148,20 @@ local function check(upload)
   return etag
 end
 
-local function abort(upload)
-  local answer = upload.session:ask {
+--- Takes back what was begun; what is not there any more is fine.
+---@param upload { session: table, key: string, id: string }
+---@return true?
+---@return epoch.Error?
+function M.abort(upload)
+  local answer, err = upload.session:ask {
     method = "DELETE", key = upload.key, query = { { "uploadId", upload.id } },
     expect = { [200] = true, [204] = true, [404] = true },
   }
-  if answer then
-    answer:discard()
+  if not answer then
+    return nil, err
   end
+  answer:discard()
+  return true
 end
 
 ---@class epoch.s3.Upload
@@ -159,28 +178,47 @@ end
 ---@field parallel integer how many parts at a time
 ---@field on_progress (fun(bytes: integer))? is told how much of all is sent
 
+--- Puts the parts together: the ETag of the object.
+---@param upload { session: table, key: string, id: string, what: string, size: integer }
+---@param parts string[] their ETags
+---@return string?
+---@return epoch.Error?
+function M.finish(upload, parts)
+  local ok, err = complete(upload, parts)
+  if not ok then
+    M.abort(upload)
+    return nil, err
+  end
+  return check(upload)
+end
+
+--- An object of the parts that `send(upload)` has sent: its ETag.
+---@param upload { session: table, key: string, what: string, size: integer, headers: table<string, string>? }
+---@param send fun(upload: table): string[]?, epoch.Error?
+---@return string?
+---@return epoch.Error?
+function M.object(upload, send)
+  local err
+  upload.id, err = M.begin(upload)
+  if not upload.id then
+    return nil, err
+  end
+  local parts
+  parts, err = send(upload)
+  if not parts then
+    M.abort(upload)
+    return nil, err
+  end
+  return M.finish(upload, parts)
+end
+
 --- Puts an object: its ETag.
 ---@param upload epoch.s3.Upload
 ---@return string?
 ---@return epoch.Error?
 function M.put(upload)
-  local err
   upload.sent = { all = 0 }
-  upload.id, err = begin(upload)
-  if not upload.id then
-    return nil, err
-  end
-  local parts, ok, etag
-  parts, err = send_parts(upload)
-  if parts then
-    ok, err = complete(upload, parts)
-  end
-  if ok then
-    etag, err = check(upload)
-  else
-    abort(upload)
-  end
-  return etag, err
+  return M.object(upload, send_parts)
 end
 
 return M

@@ -33,9 +33,14 @@ local function hex(digest)
   return (digest:match("%x+$"))
 end
 
--- With what a part is signed: its digest, but not read once more for that where the
--- connection itself keeps it from being changed on the way.
-local function payload_of(put, offset, length)
+--- With what a part is signed: its digest, but not read once more for that where the
+--- connection itself keeps it from being changed on the way.
+---@param put { store: table, body: table }
+---@param offset integer
+---@param length integer
+---@return string?
+---@return epoch.Error?
+function M.payload(put, offset, length)
   if put.store.endpoint.scheme == "https" then
     return sigv4.UNSIGNED
   end
@@ -50,7 +55,7 @@ local function checked_payload(put)
   if algorithm == "sha256" and put.size > MIB then
     return hex(put.digest)
   elseif not algorithm and put.size > MIB then
-    return payload_of(put, 0, put.size)
+    return M.payload(put, 0, put.size)
   end
   local digests, err = put.body:digests(0, put.size, { "sha256", algorithm ~= "sha256" and algorithm or nil })
   if digests and algorithm and digests[algorithm] ~= put.digest then
@@ -147,7 +152,7 @@ local function put_large(put)
     task = store.task, session = store.session, key = store.base .. put.key, what = put.key, size = put.size,
     content = put.body, digest = put.digest, headers = { ["content-type"] = STREAM },
     part_size = store.options.part_size, parallel = store.options.parallel, on_progress = put.on_progress,
-    payload = function(offset, length) return payload_of(put, offset, length) end,
+    payload = function(offset, length) return M.payload(put, offset, length) end,
   }
 end
 
