@@ -36,7 +36,8 @@ end
 ---@return epoch.s3.Parts?
 ---@return epoch.Error?
 function M.begin(store, key)
-  local parts, err = { key = key, size = 0, etags = {} }, nil
+  local parts = { key = key, size = 0, etags = {} }
+  local err
   parts.id, err = multipart.begin(upload_of(store, parts))
   if not parts.id then
     return nil, explained(store, parts, err)
