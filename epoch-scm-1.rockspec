@@ -373,6 +373,7 @@ build = {
     ["epoch.registry.files"] = "lua/epoch/registry/files.lua",
     ["epoch.registry.media_type"] = "lua/epoch/registry/media_type.lua",
     ["epoch.registry.pull"] = "lua/epoch/registry/pull.lua",
+    ["epoch.registry.put"] = "lua/epoch/registry/put.lua",
     ["epoch.registry.referrers"] = "lua/epoch/registry/referrers.lua",
     ["epoch.registry.removal"] = "lua/epoch/registry/removal.lua",
     ["epoch.registry.stored"] = "lua/epoch/registry/stored.lua",

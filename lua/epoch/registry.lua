@@ -17,7 +17,7 @@ local errors = require "epoch.errors"
 local files = require "epoch.registry.files"
 local manifests = require "epoch.objectstore.manifests"
 local media_types = require "epoch.registry.media_type"
-local options = require "epoch.options"
+local puts = require "epoch.registry.put"
 local reference = require "epoch.reference"
 local referrers = require "epoch.registry.referrers"
 local removal = require "epoch.registry.removal"
@@ -29,15 +29,12 @@ local Registry = {
   blob_size = blobs.blob_size, blob_exists = blobs.blob_exists, get_blob = blobs.get_blob,
   put_blob = blobs.put_blob, mount_blob = blobs.mount_blob, delete_blob = blobs.delete_blob,
   push_blob = files.push_blob, pull_blob = files.pull_blob,
-  referrers = referrers.list,
+  put_manifest = puts.put_manifest, tag_manifest = puts.tag_manifest, referrers = referrers.list,
   each_manifest = stored.each, announce_removal = removal.announce, end_removal = removal.withdraw,
 }
 Registry.__index = Registry
 
 local M = {}
-
-local BOOLEAN = { type = "boolean" }
-local PUT = { sparse = BOOLEAN, children = BOOLEAN, listed = BOOLEAN }
 
 --- The registry in a store, which it closes in the end. `notice` of it is what whoever uses it
 --- should be told after a change, or nil.
@@ -95,6 +92,21 @@ local function read_manifest(self, key, shown)
   return bytes, info
 end
 
+-- The digest that a tag's manifest goes by: the one it is stored under, which is sha256 unless it was
+-- put by another one.
+local function digest_of(self, name, bytes)
+  local usual, other = core.digest(bytes), nil
+  local info, err = self.store:head((key_of(name, usual)))
+  if not info and err.kind == "not_found" then
+    other = core.digest(bytes, "sha512")
+    info, err = self.store:head((key_of(name, other)))
+  end
+  if not info and err.kind ~= "not_found" then
+    return nil, err
+  end
+  return info and other or usual
+end
+
 function Registry:get_manifest(name, given)
   local key, kind = key_of(name, given)
   if not key then
@@ -105,8 +117,15 @@ function Registry:get_manifest(name, given)
   if not bytes then
     return nil, err
   end
-  local digest = core.digest(bytes, kind == "digest" and given:match("^[^:]+") or nil)
-  if kind == "digest" and digest ~= given then
+  local digest
+  if kind == "tag" then
+    digest, err = digest_of(self, name, bytes)
+  else
+    digest = core.digest(bytes, given:match("^[^:]+"))
+  end
+  if not digest then
+    return nil, err
+  elseif kind == "digest" and digest ~= given then
     return errors.fail("digest_mismatch", ("%s in %s has become %s; store it again"):format(
       shown, self:describe(), digest))
   end
@@ -120,82 +139,6 @@ function Registry:get_manifest(name, given)
     end
   end
   return { bytes = bytes, media_type = media_type, digest = digest }
-end
-
--- Stores a manifest by its digest, with what goes with it. Its blobs have been there, and are there
--- still: from now on no gc removes them.
-local function hold(self, name, digest, bytes, media_type, members, given)
-  local ok, err = true, nil
-  if not given.listed then
-    ok, err = referrers.add(self, name, members, { digest = digest, size = #bytes, media_type = media_type })
-  end
-  if ok and type(members.mediaType) ~= "string" then
-    ok, err = media_types.keep(self, name, digest, bytes, media_type)
-  end
-  if ok then
-    ok, err = self.store:put((key_of(name, digest)), #bytes, bytes, { digest = digest })
-  end
-  local needed = not given.sparse and manifests.blobs(members) or {}
-  if ok and #needed > 0 then
-    ok, err = removal.settle(self, needed)
-    if ok then
-      ok, err = manifests.check_blobs(self, name, needed)
-    end
-  end
-  return ok, err
-end
-
--- Are the manifests there that an index names?
-local function check_children(self, name, members)
-  for _, child in ipairs(type(members.manifests) == "table" and members.manifests or {}) do
-    local ok, err = reference.check_digest(type(child) == "table" and child.digest or nil)
-    if not ok then
-      return errors.fail("invalid", "manifest: its manifests: " .. err.message)
-    end
-    ok, err = self.store:head((key_of(name, child.digest)))
-    if not ok and err.kind == "not_found" then
-      return errors.fail("blob_unknown", ("the index needs the manifest %s, which is not in %s in %s; it has to be "
-        .. "stored first"):format(child.digest, name, self:describe()))
-    elseif not ok then
-      return nil, err
-    end
-  end
-  return true
-end
-
---- Stores a manifest whose blobs are all there: its digest. `options`: `sparse`, they need not be;
---- `children`, an index's manifests must be there, too; `listed`, its subject's list has it already.
----@param name string
----@param given string tag or digest
----@param bytes string
----@param media_type string? what it came as
----@param how { sparse: boolean?, children: boolean?, listed: boolean? }?
----@return epoch.digest?
----@return epoch.Error?
-function Registry:put_manifest(name, given, bytes, media_type, how)
-  how = options.check("put_manifest", PUT, how)
-  local key, kind = key_of(name, given)
-  if not key then
-    return nil, kind
-  end
-  local digest, is, members = manifests.check(self, name, given, bytes, media_type, how.sparse)
-  if not digest then
-    return nil, is
-  end
-  local etag, err = true, nil
-  if how.children and not how.sparse then
-    etag, err = check_children(self, name, members)
-  end
-  if etag then
-    etag, err = hold(self, name, digest, bytes, is, members, how)
-  end
-  if etag and kind == "tag" then
-    etag, err = self.store:put(key, #bytes, bytes, { digest = digest })
-    if etag then
-      etag, err = tags_of.refresh(self, name)
-    end
-  end
-  return etag and digest, err
 end
 
 -- Takes away every tag whose manifest has this digest.

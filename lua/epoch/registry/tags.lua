@@ -161,6 +161,31 @@ function M.refresh(self, name)
   end)
 end
 
+--- Puts a manifest's bytes under tags, every one of which is looked at before the first is put.
+---@param self { task: epoch.task, store: table }
+---@param name string
+---@param tags string[]
+---@param bytes string
+---@return true?
+---@return epoch.Error?
+function M.put(self, name, tags, bytes)
+  local ok, err = true, nil
+  for _, tag in ipairs(tags) do
+    if ok then
+      ok, err = reference.check_tag(tag)
+    end
+  end
+  for _, tag in ipairs(tags) do
+    if ok then
+      ok, err = self.store:put(M.key(name, tag), #bytes, bytes)
+    end
+  end
+  if not ok then
+    return nil, err
+  end
+  return M.refresh(self, name)
+end
+
 --- Makes the whole catalog anew from the keys.
 ---@param self { task: epoch.task, store: table }
 ---@return true?

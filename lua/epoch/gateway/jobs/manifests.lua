@@ -36,18 +36,16 @@ end
 ---@param options { media_type: string?, tags: string[], sparse: boolean? }
 function M.put(home, name, given, bytes, options)
   local ok, err = check_tags(options.tags)
-  local digest, put
+  local digest
   if ok then
     digest, err = home:put_manifest(name, given, bytes, options.media_type,
       { sparse = options.sparse, children = true })
-    put = digest
+    ok = digest
   end
-  for _, tag in ipairs(options.tags) do
-    if put then
-      put, err = home:put_manifest(name, tag, bytes, options.media_type, { sparse = true, listed = true })
-    end
+  if ok and #options.tags > 0 then
+    ok, err = home:tag_manifest(name, digest, options.tags)
   end
-  if not put then
+  if not ok then
     return nil, err
   end
   local kind, size = describe(bytes, options.media_type)
