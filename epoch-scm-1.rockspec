@@ -376,6 +376,7 @@ build = {
     ["epoch.registry.put"] = "lua/epoch/registry/put.lua",
     ["epoch.registry.referrers"] = "lua/epoch/registry/referrers.lua",
     ["epoch.registry.removal"] = "lua/epoch/registry/removal.lua",
+    ["epoch.registry.settings"] = "lua/epoch/registry/settings.lua",
     ["epoch.registry.stored"] = "lua/epoch/registry/stored.lua",
     ["epoch.registry.tags"] = "lua/epoch/registry/tags.lua",
     ["epoch.s3.content"] = "lua/epoch/s3/content.lua",

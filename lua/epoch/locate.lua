@@ -10,6 +10,7 @@ local errors = require "epoch.errors"
 local homes = require "epoch.home"
 local mirrors = require "epoch.mirrors"
 local reference = require "epoch.reference"
+local registry_settings = require "epoch.registry.settings"
 local text = require "epoch.text"
 
 local M = {}
@@ -62,24 +63,10 @@ function M.home_of(ref, settings)
   return home, err or true
 end
 
--- What epoch.objectstore.s3 takes of what is configured; the home itself names the bucket.
-local function s3_options(settings)
-  local given = { spool_dir = settings.values.spool_dir }
-  for key, value in pairs(settings.values.s3) do
-    given[key] = value
-  end
-  given.bucket, given.env_file = nil, nil
-  local host = settings:host(given.endpoint and settings.host_of(given.endpoint) or "")
-  for _, key in ipairs { "ca_cert", "client_cert", "client_key", "proxy" } do
-    given[key] = host[key]
-  end
-  return given
-end
-
 -- What a home takes of what is configured, and the mirrors of its host.
 local function home_options(name, settings)
   if name:find("^s3:") then
-    return s3_options(settings), {}
+    return registry_settings.s3_options(settings), {} -- the bucket is the home's
   end
   local host = settings.host_of(name)
   if not host then

@@ -10,23 +10,21 @@
 -- coroutine, process or worker is pulling waits for that: each name has a lock.
 local background = require "epoch.puller.background"
 local cocoon = require "epoch.cocoon"
-local config = require "epoch.config"
 local core = require "epoch.core"
 local errors = require "epoch.errors"
 local homes = require "epoch.home"
-local kubernetes = require "epoch.kubernetes"
 local lock = require "epoch.lock"
 local options = require "epoch.options"
 local ports = require "epoch.ports"
 local reference = require "epoch.reference"
 local registry_pull = require "epoch.registry.pull"
+local settings = require "epoch.registry.settings"
 local snapshot = require "epoch.snapshot"
 local tasks = require "epoch.task"
 
 local M = {}
 
 local LATEST = "latest"
-local NO_FILE = "/nonexistent" -- a ConfigMap is all there is to it
 local DIR_MODE = tonumber("750", 8)
 
 local CONFIG = {
@@ -51,30 +49,6 @@ function M.new_from_config(given, root_dir)
   return setmetatable({ config = opts, here = here, task = opts.task, running = {} }, Puller)
 end
 
--- The bucket that the texts of a ConfigMap speak of, as the settings read them.
-local function config_of(data, what)
-  local settings, err = config.load {
-    system_file = NO_FILE, configured = {},
-    getenv = function(name) return name:find("^EPOCH_S3_") and data[name] or nil end,
-  }
-  if not settings then
-    return nil, errors.wrap(err, what)
-  end
-  local opts, missing = {}, {}
-  for name, value in pairs(settings.values.s3) do
-    opts[name] = value
-  end
-  for _, name in ipairs { "bucket", "endpoint", "access_key", "secret_key" } do
-    missing[#missing + 1] = not opts[name] and "EPOCH_S3_" .. name:upper() or nil
-  end
-  if #missing > 0 then
-    return errors.fail("config", ("%s has no %s"):format(what, table.concat(missing, ", no ")))
-  end
-  local home = "s3://" .. opts.bucket
-  opts.bucket, opts.env_file = nil, nil
-  return { home = home, options = opts }
-end
-
 --- Pulls from the bucket that a ConfigMap of Kubernetes names, by EPOCH_S3_… as in the environment.
 ---@param root_dir string?
 ---@param namespace string
@@ -83,13 +57,9 @@ end
 ---@return table?
 ---@return epoch.Error?
 function M.new(root_dir, namespace, configmap, given)
-  local data, err = tasks.with(nil, function(task)
-    return kubernetes.config_map(task, namespace, configmap, given)
+  local found, err = tasks.with(nil, function(task)
+    return settings.config_from_configmap(task, namespace, configmap, given)
   end)
-  local found
-  if data then
-    found, err = config_of(data, ("ConfigMap %s/%s"):format(namespace, configmap))
-  end
   if not found then
     return nil, err
   end

@@ -21,6 +21,7 @@ local puts = require "epoch.registry.put"
 local reference = require "epoch.reference"
 local referrers = require "epoch.registry.referrers"
 local removal = require "epoch.registry.removal"
+local settings = require "epoch.registry.settings"
 local stored = require "epoch.registry.stored"
 local tags_of = require "epoch.registry.tags"
 
@@ -43,6 +44,38 @@ local M = {}
 ---@return table home
 function M.new(task, store)
   return setmetatable({ task = task, store = store }, Registry)
+end
+
+--- What settings speak of a bucket: see epoch.registry.settings.
+M.config_from_env, M.config_from_configmap = settings.config_from_env, settings.config_from_configmap
+
+local S3 = "epoch.objectstore.s3" -- loaded when it is needed: a directory needs no HTTP
+
+local function in_bucket(task, config, err)
+  local store
+  if config then
+    store, err = require(S3).open(task, config.options)
+  end
+  return store and M.new(task, store), err
+end
+
+--- The registry in the bucket of the settings in force, of the environment among them.
+---@param task epoch.task
+---@return table? home
+---@return epoch.Error?
+function M.new_from_env(task)
+  return in_bucket(task, M.config_from_env())
+end
+
+--- The registry in the bucket that a ConfigMap of Kubernetes names.
+---@param task epoch.task
+---@param namespace string
+---@param configmap string
+---@param given table? of epoch.kubernetes
+---@return table? home
+---@return epoch.Error?
+function M.new_from_configmap(task, namespace, configmap, given)
+  return in_bucket(task, M.config_from_configmap(task, namespace, configmap, given))
 end
 
 -- The key of a manifest, "tag" or "digest"; or nil and the error.

@@ -1,36 +1,23 @@
+local certificates = require "spec.support.certificates"
 local core = require "epoch.core"
 local kubernetes = require "epoch.kubernetes"
-local server = require "spec.support.server"
+local kubernetes_api = require "spec.support.kubernetes"
 local tasks = require "epoch.task"
 local work = require "spec.support.work"
 
-local NOBODY = "/nonexistent"
-
--- Answers as the API server does: a token that it does not know, a map that is not there.
-local API = [[
-  if ngx.var.http_authorization ~= "Bearer the-token" then
-    ngx.status = 401
-    return ngx.say('{"kind":"Status","code":401}')
-  end
-  local maps = {
-    ["prod/configmaps/agent-env"] = '{"kind":"ConfigMap","data":{"EPOCH_S3_BUCKET":"vms","n":7,"t":"a\\nb"}}',
-    ["prod/configmaps/empty"] = '{"kind":"ConfigMap"}',
-    ["prod/configmaps/secret"] = '{"kind":"Secret","data":{"x":"y"}}',
-    ["prod/configmaps/broken"] = '{"kind":"ConfigMap","data":',
-    ["prod/configmaps/large"] = '{"kind":"ConfigMap","data":{"x":"' .. ("x"):rep(5000000) .. '"}}',
-  }
-  local what = ngx.var.uri:match("^/api/v1/namespaces/(.*)$")
-  local status = tonumber(what:match("/answers%-(%d+)$"))
-  ngx.status = status or maps[what] and 200 or 404
-  ngx.header["Location"] = status == 302 and "https://" .. ngx.var.http_host .. "/elsewhere" or nil
-  ngx.say(maps[what] or "{}")
-]]
+local MAPS = {
+  ["prod/configmaps/agent-env"] = '{"kind":"ConfigMap","data":{"EPOCH_S3_BUCKET":"vms","n":7,"t":"a\\nb"}}',
+  ["prod/configmaps/empty"] = '{"kind":"ConfigMap"}',
+  ["prod/configmaps/secret"] = '{"kind":"Secret","data":{"x":"y"}}',
+  ["prod/configmaps/broken"] = '{"kind":"ConfigMap","data":',
+  ["prod/configmaps/large"] = '{"kind":"ConfigMap","data":{"x":"' .. ("x"):rep(5000000) .. '"}}',
+}
 
 describe("a ConfigMap", function()
-  local api, task, dir
+  local api, pod, task, dir
 
   setup(function()
-    api = server.start { tls = true, locations = { ["/api/"] = server.lua(API) } }
+    api = kubernetes_api.start(MAPS)
   end)
 
   teardown(function()
@@ -42,8 +29,7 @@ describe("a ConfigMap", function()
     dir = os.tmpname()
     os.remove(dir)
     assert(core.mkdir(dir, tonumber("700", 8)))
-    work.write_file(dir .. "/token", "the-token\n")
-    work.write_file(dir .. "/ca.crt", work.read_file(api.ca))
+    pod = api:pod(dir)
   end)
 
   after_each(function()
@@ -52,13 +38,8 @@ describe("a ConfigMap", function()
     os.execute("rm -rf " .. dir)
   end)
 
-  local function in_pod(name, namespace, account)
-    local host, port = api.tls_url:match("^https://(.*):(%d+)$")
-    local env = { KUBERNETES_SERVICE_HOST = host, KUBERNETES_SERVICE_PORT = port }
-    return kubernetes.config_map(task, namespace or "prod", name, {
-      getenv = function(variable) return env[variable] end, service_account = account or dir,
-      kubectl = NOBODY,
-    })
+  local function in_pod(name, namespace)
+    return kubernetes.config_map(task, namespace or "prod", name, pod)
   end
 
   local function refused(kind, words, data, err)
@@ -94,10 +75,15 @@ describe("a ConfigMap", function()
     work.write_file(dir .. "/token", "the-token")
     os.remove(dir .. "/ca.crt")
     assert.is_nil((in_pod "agent-env"))
-    work.write_file(dir .. "/ca.crt", "")
-    local none, err = in_pod "agent-env"
-    assert.is_nil(none)
-    assert.is_nil(tostring(err):find("the-token", 1, true))
+    assert(core.mkdir(dir .. "/other"))
+    for _, ca in ipairs { "", work.read_file(certificates.make(dir .. "/other").ca) } do
+      work.write_file(dir .. "/ca.crt", ca)
+      local none, err = in_pod "agent-env"
+      assert.is_nil(none)
+      assert.matches("^ConfigMap prod/agent%-env: ", tostring(err))
+      assert.matches("certificate", tostring(err))
+      assert.is_nil(tostring(err):find("the-token", 1, true))
+    end
   end)
 
   it("has a name that leads nowhere else", function()
