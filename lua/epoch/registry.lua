@@ -17,6 +17,7 @@ local errors = require "epoch.errors"
 local files = require "epoch.registry.files"
 local manifests = require "epoch.objectstore.manifests"
 local media_types = require "epoch.registry.media_type"
+local parsed = require "epoch.registry.parsed"
 local puts = require "epoch.registry.put"
 local reference = require "epoch.reference"
 local referrers = require "epoch.registry.referrers"
@@ -31,6 +32,9 @@ local Registry = {
   put_blob = blobs.put_blob, mount_blob = blobs.mount_blob, delete_blob = blobs.delete_blob,
   push_blob = files.push_blob, pull_blob = files.pull_blob,
   put_manifest = puts.put_manifest, tag_manifest = puts.tag_manifest, referrers = referrers.list,
+  push_manifest_json = puts.put_manifest, -- its name in generation 1
+  stream_blob = blobs.get_blob, push_blob_from_stream = blobs.put_blob, -- their names in generation 1
+  manifest_json = parsed.manifest_json, pull_manifest = parsed.pull_manifest, push_manifest = parsed.push_manifest,
   each_manifest = stored.each, announce_removal = removal.announce, end_removal = removal.withdraw,
 }
 Registry.__index = Registry
@@ -256,6 +260,8 @@ function Registry:tags(name)
   table.sort(list)
   return list
 end
+
+Registry.list_tags = Registry.tags -- its name in generation 1
 
 function Registry:repositories()
   return tags_of.names(self)

@@ -123,6 +123,44 @@ describe("a blob", function()
   end)
 end)
 
+describe("a blob that is a stream", function()
+  it("is stored from any body, when it is what its digest says", function()
+    with_home(function(home, dir)
+      work.write_file(dir .. "/disk", BYTES)
+      local told
+      assert.is_true(home:push_blob_from_stream("demo", DIGEST, #BYTES, assert(core.file(dir .. "/disk")),
+        function(bytes) told = bytes end))
+      assert.equal(#BYTES, told)
+      work.assert_same_bytes(BYTES, work.read_file(blob_path(dir, DIGEST)))
+      local pieces = { "one", "two" }
+      local reader = { read = function() return table.remove(pieces, 1) end, close = function() end }
+      assert.is_true(home:push_blob_from_stream("demo", core.digest("onetwo"), 6, reader))
+      assert.equal("onetwo", work.read_file(blob_path(dir, core.digest("onetwo"))))
+      kind("digest_mismatch", home:push_blob_from_stream("demo", core.digest("x"), 1, "y"))
+      assert.is_false(home:blob_exists("demo", core.digest("x")))
+      for _, body in ipairs { "xy", "" } do
+        assert.is_nil((home:push_blob_from_stream("demo", core.digest("x"), 1, body)))
+        assert.is_false(home:blob_exists("demo", core.digest("x")))
+      end
+    end)
+  end)
+
+  it("is read as it comes, whole or in part", function()
+    with_home(function(home, _, task)
+      assert(home:put_blob("demo", DIGEST, #BYTES, BYTES))
+      local source, size = home:stream_blob("other", DIGEST)
+      assert.equal(#BYTES, size)
+      work.assert_same_bytes(BYTES, support.bytes(task, source))
+      source, size = home:stream_blob("demo", DIGEST, { offset = 10, length = 5 })
+      assert.equal(5, size)
+      assert.equal(BYTES:sub(11, 15), support.bytes(task, source))
+      assert.equal(#BYTES, home:blob_size("demo", DIGEST))
+      kind("not_found", home:stream_blob("demo", core.digest("no")))
+      kind("invalid", home:stream_blob("demo", "sha256:.."))
+    end)
+  end)
+end)
+
 describe("the catalog", function()
   it("is told as it stands", function()
     with_home(function(home, dir)
