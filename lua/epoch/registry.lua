@@ -53,7 +53,8 @@ end
 --- What settings speak of a bucket: see epoch.registry.settings.
 M.config_from_env, M.config_from_configmap = settings.config_from_env, settings.config_from_configmap
 
-local S3 = "epoch.objectstore.s3" -- loaded when it is needed: a directory needs no HTTP
+-- Loaded when they are needed: not every registry is in a bucket, or has to do with cocoon's files.
+local S3, PUSH, PULL = "epoch.objectstore.s3", "epoch.registry.push", "epoch.registry.pull"
 
 local function in_bucket(task, config, err)
   local store
@@ -80,6 +81,16 @@ end
 ---@return epoch.Error?
 function M.new_from_configmap(task, namespace, configmap, given)
   return in_bucket(task, M.config_from_configmap(task, namespace, configmap, given))
+end
+
+--- A snapshot of generation 1, out of cocoon's own directories into a store: see epoch.registry.push.
+function M.push(task, home, here, given)
+  return require(PUSH).push(task, home, here, given)
+end
+
+--- A snapshot of generation 1, into cocoon's own directories: see epoch.registry.pull.
+function M.pull(task, home, here, given)
+  return require(PULL).pull(task, home, here, given)
 end
 
 -- The key of a manifest, "tag" or "digest"; or nil and the error.

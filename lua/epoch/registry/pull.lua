@@ -1,7 +1,7 @@
 --- A snapshot of generation 1 into cocoon's own directories: its files, its base images, and then
 -- the record, so that what is cut short has no record, and can be done again.
 --
---     local m = assert(pull.pull(task, home, paths.new {}, { name = "demo", tag = "v1" }))
+--     local m = assert(epoch.registry.pull(task, home, epoch.cocoon.paths.new {}, { name = "demo", tag = "v1" }))
 --
 -- A file that is there is used only when its size and digest are right.
 local core = require "epoch.core"
@@ -9,6 +9,7 @@ local errors = require "epoch.errors"
 local listeners = require "epoch.listeners"
 local manifest = require "epoch.manifest"
 local old = require "epoch.snapshot.old"
+local options = require "epoch.options"
 local ports = require "epoch.ports"
 local stream = require "epoch.snapshot.stream"
 local text = require "epoch.text"
@@ -18,6 +19,13 @@ local M = {}
 local DIR_MODE = tonumber("750", 8)
 local FILE_MODE, BASE_MODE = tonumber("644", 8), tonumber("444", 8)
 local SEVERAL = 3 -- files at once
+
+local PULL = {
+  name = { type = "string", required = true }, -- in the store, and then cocoon's
+  tag = { type = "string", default = "latest" },
+  progress = { type = "function" }, -- (line), for people
+  on_event = { type = "function" }, -- (event), for programs: see epoch.listeners
+}
 
 -- Where each of a manifest's files goes; or what is wrong with one of them.
 local function files_of(here, m, data_dir)
@@ -133,8 +141,8 @@ local function plan(home, here, opts)
   return files and { m = m, files = files, data_dir = data_dir }, err and errors.wrap(err, "manifest " .. what)
 end
 
-local function place(task, home, here, opts, planned)
-  local heard, branches, layers = listeners.new("pull", opts), {}, {}
+local function place(task, home, here, opts, planned, heard)
+  local branches, layers = {}, {}
   for i, file in ipairs(planned.files) do
     layers[i] = file.layer
     branches[i] = function()
@@ -156,10 +164,11 @@ end
 ---@param task epoch.task
 ---@param home table
 ---@param here epoch.cocoon.paths
----@param opts { name: string, tag: string, progress: function?, on_event: function? }
+---@param given { name: string, tag: string?, progress: function?, on_event: function? }
 ---@return epoch.manifest.v1?
 ---@return epoch.Error?
-function M.pull(task, home, here, opts)
+function M.pull(task, home, here, given)
+  local opts = options.check("registry.pull", PULL, given)
   local planned, err = plan(home, here, opts)
   local id = planned and planned.m.snapshot_id
   local db, ok
@@ -170,7 +179,9 @@ function M.pull(task, home, here, opts)
     ok, err = check_free(db, id, opts.name)
   end
   if ok then
-    ok, err = place(task, home, here, opts, planned)
+    local heard = listeners.new("pull", opts)
+    ok, err = place(task, home, here, opts, planned, heard)
+    heard:finish()
   end
   if ok then
     ok, err = here:update_snapshot_db(function(now)
