@@ -29,6 +29,13 @@ local PACKAGES = {
     StreamOptions StreamOptions.Name StreamOptions.LocalName StreamOptions.Writer
     StreamOptions.Progress
     Uploader Uploader.BlobExists Uploader.PutBlob Uploader.PutManifest ]] },
+  { seed = "001", package = "registry", count = 27, names = [[
+    New NewFromConfigMap NewFromEnv NewPuller NewPullerFromConfig
+    Puller Puller.EnsureSnapshot Puller.EnsureSnapshotTag Puller.ListRemote Puller.PreWarm
+    Registry Registry.BlobExists Registry.BlobSize Registry.DeleteBlob Registry.DeleteManifest
+    Registry.GetCatalog Registry.ListTags Registry.ManifestJSON Registry.Pull Registry.PullBlob
+    Registry.PullManifest Registry.Push Registry.PushBlob Registry.PushBlobFromStream
+    Registry.PushManifest Registry.PushManifestJSON Registry.StreamBlob ]] },
   { seed = "002", package = "cloudimg", count = 17, names = [[
     Stream StreamParsed
     BlobReader BlobReader.ReadBlob
@@ -104,7 +111,7 @@ local function cocoon_root(task, dir)
     }
     return true
   end))
-  return given, assert(here:read_snapshot_db())
+  return given, assert(here:read_snapshot_db()), here
 end
 
 -- A world in which a snapshot has been pushed into `home` and pulled, and an image pulled.
@@ -122,7 +129,7 @@ local function inhabited(task, home, sink, dir)
   assert(epoch.snapshot.puller(puller):pull(demo))
   assert(epoch.cloudimg.puller(image_puller):pull(demo))
 
-  local root, db = cocoon_root(task, dir .. "/root")
+  local root, db, here = cocoon_root(task, dir .. "/root")
   local m = assert(epoch.manifest.parse(pushed.manifest_bytes))
   local stream = { name = "demo", writer = sink }
   return lua_path.world({
@@ -131,6 +138,9 @@ local function inhabited(task, home, sink, dir)
     media_type = m.media_type, catalog = { repositories = {}, updated_at = "" },
     raw_image = raw_image, image = assert(epoch.manifest.parse(raw_image)),
     db = db, id = "ID", size = 1, getenv = os.getenv, exists = type, change = type,
+    store = home.store, tag = "latest", path = dir .. "/file", body = "", range = {}, on_progress = type, paths = here,
+    config = { home = home:describe() }, root_dir = dir .. "/root", namespace = "prod", configmap = "agent-env",
+    names = {}, on_end = type, m_v1 = {},
     raw_v1 = golden.read("gen1/manifest.json"),
     raw_catalog = '{"repositories":{"demo":{"tags":{"v1":"manifests/demo/v1.json"}}}}',
   }, {
@@ -139,7 +149,7 @@ local function inhabited(task, home, sink, dir)
     ["epoch.snapshot.puller"] = puller, ["epoch.snapshot.puller{}:pull"] = demo,
     ["epoch.cloudimg.puller"] = image_puller, ["epoch.cloudimg.puller{}:pull"] = demo,
     ["epoch.snapshot.exec_cocoon"] = program, ["epoch.snapshot.exec_cocoon{}:import"] = demo,
-    ["epoch.cocoon.paths.new"] = root,
+    ["epoch.cocoon.paths.new"] = root, ["epoch.registry.push"] = demo, ["epoch.registry.pull"] = demo,
   })
 end
 
