@@ -47,6 +47,21 @@ end
 
 Gateway.error_log = Gateway.log
 
+--- Asks it: the answer, with its body as a string in `body`.
+---@param path string
+---@param more table? of loop:request
+function Gateway:get(path, more)
+  local options = { url = self.url .. path, ca_file = self.ca, proxy = "" }
+  for name, value in pairs(more or {}) do
+    options[name] = value
+  end
+  local answer
+  work.with_loop({ threads = 0 }, function(loop)
+    answer = assert(http.fetch(loop, options))
+  end)
+  return answer
+end
+
 -- Of every process: its parent, and its command.
 local function processes()
   local all = {}
@@ -230,7 +245,7 @@ function M.start(options)
   self.process = assert(self.loop:spawn { argv = argv, env = environment(self, options.env), stdout = "null" })
   self.pid = self.process:pid()
   local ok, why = pcall(eventually, self, "the start", function()
-    self.url = self:log():match("epoch: serving %S+ on (%S+)\n")
+    self.url = self:log():match("epoch: serving [^\n]+ on (%S+)\n")
     return self.url or self.process:wait() and error("it does not start:\n" .. self:log(), 0)
   end)
   if not ok then

@@ -150,9 +150,10 @@ ${dollar}${resolver}  lua_package_path ${lua_path};
   init_worker_by_lua_block { require("epoch.gateway").start() }
   server {
 ${listen}    merge_slashes off;
-    set $epoch_action "";
-    set $epoch_name "";
+    uninitialized_variable_warn off;
     location / {
+      set $epoch_action "";
+      set $epoch_name "";
       access_by_lua_block { require("epoch.gateway").access() }
       content_by_lua_block { require("epoch.gateway").content() }
       client_body_in_file_only clean;

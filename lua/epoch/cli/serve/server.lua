@@ -104,7 +104,7 @@ function Server:ready()
       return gone(what)
     elseif what == nil then
       return nil, err
-    elseif NUMBERS[what] then
+    elseif what and what ~= "HUP" then
       return false
     end
     local file = io.open(self.pid_file)
@@ -137,21 +137,22 @@ local function stop(self)
   end
 end
 
---- Waits for the signal to stop, and for the end of what is under way then; SIGHUP makes nginx read
--- its configuration again. True when it has ended well.
+--- Waits for the signal to stop, and for the end of what is under way then. On SIGHUP nginx reads its
+-- configuration again, when `renew` has written it and answers true. True when it has ended well.
+---@param renew fun(): boolean
 ---@return true?
 ---@return epoch.Error?
-function Server:run()
+function Server:run(renew)
   while true do
     local what, err = wait(self)
     if type(what) == "table" then
       return gone(what)
     elseif what == nil then
       return nil, err
-    elseif what == "HUP" then
-      self.process:kill("HUP")
-    else
+    elseif what ~= "HUP" then
       return stop(self)
+    elseif renew() then
+      self.process:kill("HUP")
     end
   end
 end
