@@ -131,6 +131,7 @@ function Gateway:wait()
   local ended = eventually(self, "the end", function()
     return (self.process:wait())
   end)
+  self.ended = true
   return ended.code or 128 + ended.number
 end
 
@@ -145,7 +146,7 @@ end
 ---@return integer?
 function Gateway:stop()
   if self.process then
-    if not self.killed then
+    if not self.ended then
       self:signal("TERM")
     end
     local ok, code = pcall(self.wait, self)
@@ -159,7 +160,6 @@ end
 function Gateway:kill()
   local left = self:pids()
   self:signal("KILL")
-  self.killed = true
   self:wait()
   eventually(self, "the end of nginx", function()
     for _, id in ipairs(left) do
