@@ -75,23 +75,32 @@ local function name_or_copy(path, to)
   return true
 end
 
---- Makes a spooled file of `size` bytes what `data` has after its first `offset` bytes. When it
---- fails, these are still there. Kind "lost": they were not.
----@return true?
----@return epoch.Error?
-function M.add(path, size, data, offset)
+-- A file is still what was hashed.
+local function check_size(path, size)
   local stat, message, code = core.stat(path)
   if not stat then
     return failed(message, code == "not_found" and "io" or code)
   elseif stat.size ~= size then
     return failed(("%s has %.0f bytes, %.0f were received"):format(path, stat.size, size), "io")
-  elseif offset == 0 then
-    return name_or_copy(path, data)
   end
-  local ok, err = M.cut(data, offset)
+  return true
+end
+
+--- Makes a spooled file of `size` bytes what `data` has after its first `offset` bytes. When it
+--- fails, these are still there. Kind "lost": they were not.
+---@return true?
+---@return epoch.Error?
+function M.add(path, size, data, offset)
+  local ok, err = check_size(path, size)
+  if ok and offset == 0 then
+    return name_or_copy(path, data)
+  elseif ok then
+    ok, err = M.cut(data, offset)
+  end
   if not ok then
     return nil, err
   end
+  local message, code
   ok, message, code = core.append(path, data)
   if not ok then
     return failed(message, code)
@@ -189,7 +198,10 @@ function M.become_blob(store, digest, path, size)
     return etag and true, err
   end
   local spool = store.root .. "/.spool"
-  local ok, err = make_directory(spool)
+  local ok, err = check_size(path, size)
+  if ok then
+    ok, err = make_directory(spool)
+  end
   if not ok then
     return nil, err
   end
