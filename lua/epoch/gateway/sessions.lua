@@ -21,7 +21,9 @@
 --     touch(home, id, name)                     -> true | nil, err
 --     cancel(home, id, name)                    -> true | nil, err ("not_found")
 --     sweep(home, before)                       -> how many were removed | nil, err
---     put(home, digest, path?, size)            -> true | nil, err
+--     put(home, digest, path?, size, sent?)     -> true | nil, err
+--     ahead(home, to, sent?, file)              -> sent | nil, err; optional
+--     drop(home, sent)                          -> true | nil, err; with `ahead`
 --     MIN_CHUNK                                 bytes, or nil: what PATCHes should have at least
 --
 -- start    makes a session with that record (epoch.gateway.sessions.record); the store may add
@@ -37,6 +39,12 @@
 -- sweep    removes the sessions whose last activity was before that time, seconds since 1970, and
 --          whatever else a dead gateway has left behind.
 -- put      makes a file that has been hashed the blob `digest`.
+-- ahead    sends what has come of a chunk, { path, size, from }, that still grows, so that little is
+--          left to be done after its last byte. `to` is { id, name, digest? } or { digest }. What it
+--          answers goes into the next call, which makes sense when the file has `sent.wants` bytes,
+--          and into `chunk.sent`; nil without an error while nothing is worth it. Nobody sees any
+--          of that, and what fails is taken back.
+-- drop     takes back what was sent ahead, when no chunk comes of it.
 --
 -- A blob of the right size that is there already is kept; one of another size is replaced. What is
 -- killed anywhere leaves whole blobs, and sessions as their record says. All that take `id` and
@@ -160,7 +168,26 @@ function M.put(home, digest, chunk)
   if not ok then
     return nil, err
   end
-  return backend(home).put(home, digest, chunk.path, chunk.size)
+  return backend(home).put(home, digest, chunk.path, chunk.size, chunk.sent)
+end
+
+--- Sends what can be sent of a chunk that still grows, where the store has use for that.
+---@param to { id: string?, name: string?, digest: epoch.digest? }
+---@param sent table? what was answered before
+---@param file { path: string, size: integer, from: integer }
+---@return table? sent
+---@return epoch.Error?
+function M.ahead(home, to, sent, file)
+  local store = backend(home)
+  if store.ahead then
+    return store.ahead(home, to, sent, file)
+  end
+end
+
+--- Takes back what was sent ahead of a chunk that does not come.
+---@param sent table
+function M.drop(home, sent)
+  return backend(home).drop(home, sent)
 end
 
 return M
