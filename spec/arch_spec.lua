@@ -35,6 +35,7 @@ local FOREIGN = {
 -- What modules of the gateway find in nginx, for requiring them without.
 local OF_NGINX = {
   ["ngx"] = {},
+  ["ngx.semaphore"] = {},
   ["resty.lrucache"] = { new = function() return {} end },
 }
 
