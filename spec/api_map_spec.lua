@@ -135,7 +135,7 @@ local function inhabited(task, home, sink, dir)
   return lua_path.world({
     task = task, home = home, downloader = downloader, blobs = images, name = "demo",
     value = program.binary, raw = m.bytes, m = m, descriptor = m.config, digest = m.config.digest,
-    media_type = m.media_type, catalog = { repositories = {}, updated_at = "" },
+    media_type = m.media_type, how = {}, catalog = { repositories = {}, updated_at = "" },
     raw_image = raw_image, image = assert(epoch.manifest.parse(raw_image)),
     db = db, id = "ID", size = 1, getenv = os.getenv, exists = type, change = type,
     store = home.store, tag = "latest", path = dir .. "/file", body = "", range = {}, on_progress = type, paths = here,
