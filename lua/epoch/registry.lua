@@ -83,12 +83,24 @@ function M.new_from_configmap(task, namespace, configmap, given)
   return in_bucket(task, M.config_from_configmap(task, namespace, configmap, given))
 end
 
---- A snapshot of generation 1, out of cocoon's own directories into a store: see epoch.registry.push.
+--- A snapshot of generation 1, out of cocoon's own directories into a store: its manifest.
+---@param task epoch.task
+---@param home table a registry in an object store
+---@param here epoch.cocoon.paths
+---@param given { name: string, tag: string? } and what else epoch.registry.push takes
+---@return epoch.manifest.v1?
+---@return epoch.Error?
 function M.push(task, home, here, given)
   return require(PUSH).push(task, home, here, given)
 end
 
---- A snapshot of generation 1, into cocoon's own directories: see epoch.registry.pull.
+--- A snapshot of generation 1, into cocoon's own directories: its manifest.
+---@param task epoch.task
+---@param home table
+---@param here epoch.cocoon.paths
+---@param given { name: string, tag: string? } and what else epoch.registry.pull takes
+---@return epoch.manifest.v1?
+---@return epoch.Error?
 function M.pull(task, home, here, given)
   return require(PULL).pull(task, home, here, given)
 end

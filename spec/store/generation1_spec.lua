@@ -3,6 +3,7 @@ local artifacts = require "spec.support.artifacts"
 local copy = require "epoch.copy"
 local core = require "epoch.core"
 local cloudimg = require "epoch.cloudimg"
+local generation1 = require "spec.support.generation1"
 local golden = require "spec.support.golden"
 local homes = require "epoch.home"
 local inspect = require "epoch.inspect"
@@ -30,9 +31,7 @@ end
 
 local function with_store(use)
   support.with_task(function(task, dir)
-    work.write_file(dir .. "/objects.tar", golden.read("gen1/objects.tar"))
-    assert(core.mkdir(dir .. "/home"))
-    os.execute(("tar -xf '%s/objects.tar' -C '%s/home'"):format(dir, dir))
+    generation1.store(dir .. "/home")
     local home = assert(homes.open(task, "file://" .. dir .. "/home"))
     put_image(home, "win11", { { "d.qcow2.part.2", "world" }, { "d.qcow2.part.1", "hello " } })
     use(task, home, dir)

@@ -2,8 +2,7 @@
 -- in the background.
 local await = require "epoch.await"
 local children = require "spec.support.children"
-local core = require "epoch.core"
-local golden = require "spec.support.golden"
+local generation1 = require "spec.support.generation1"
 local http = require "spec.support.http"
 local paths = require "epoch.cocoon.paths"
 local server = require "spec.support.server"
@@ -40,9 +39,7 @@ describe("the puller in nginx", function()
       locations = { ["= /ensure"] = server.lua(ENSURE), ["= /prewarm"] = server.lua(PREWARM) },
     }
     root = web.dir .. "/cocoon"
-    work.write_file(web.dir .. "/objects.tar", golden.read("gen1/objects.tar"))
-    assert(core.mkdir(web.dir .. "/home"))
-    os.execute(("tar -xf '%s/objects.tar' -C '%s/home'"):format(web.dir, web.dir))
+    generation1.store(web.dir .. "/home")
   end)
 
   after_each(function()

@@ -1,5 +1,6 @@
 --- The puller and a real S3 store: as it was once set up, a bucket that machines fill their cocoon from.
 local core = require "epoch.core"
+local generation1 = require "spec.support.generation1"
 local golden = require "spec.support.golden"
 local homes = require "epoch.home"
 local json = require "epoch.json"
@@ -31,9 +32,7 @@ describe_or_skip("a puller from a bucket", function()
 
   -- The golden objects, stored anew.
   local function fill(task, dir, config)
-    work.write_file(dir .. "/objects.tar", golden.read("gen1/objects.tar"))
-    assert(core.mkdir(dir .. "/golden"))
-    os.execute(("tar -xf '%s/objects.tar' -C '%s/golden'"):format(dir, dir))
+    generation1.store(dir .. "/golden")
     local home = assert(homes.open(task, config.home, config.options))
     local bytes = golden.read("gen1/manifest.json")
     local m = assert(manifest.parse(bytes))

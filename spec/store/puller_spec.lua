@@ -1,6 +1,7 @@
 local artifacts = require "spec.support.artifacts"
 local children = require "spec.support.children"
 local core = require "epoch.core"
+local generation1 = require "spec.support.generation1"
 local golden = require "spec.support.golden"
 local homes = require "epoch.home"
 local interpreter = require "spec.support.interpreter"
@@ -16,9 +17,7 @@ local work = require "spec.support.work"
 -- The golden store, with more snapshots of the same files in it: their names.
 local function with_store(others, use)
   support.with_task(function(task, dir)
-    work.write_file(dir .. "/objects.tar", golden.read("gen1/objects.tar"))
-    assert(core.mkdir(dir .. "/home"))
-    os.execute(("tar -xf '%s/objects.tar' -C '%s/home'"):format(dir, dir))
+    generation1.store(dir .. "/home")
     local home = assert(homes.open(task, "file://" .. dir .. "/home"))
     for _, name in ipairs(others) do
       local m = assert(json.decode(golden.read("gen1/manifest.json")))

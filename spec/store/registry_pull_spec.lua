@@ -1,4 +1,5 @@
 local core = require "epoch.core"
+local generation1 = require "spec.support.generation1"
 local golden = require "spec.support.golden"
 local homes = require "epoch.home"
 local json = require "epoch.json"
@@ -15,9 +16,7 @@ local SNAPSHOT = { name = "g-small", tag = "v1" }
 -- The golden store, and an empty root.
 local function with_store(use)
   support.with_task(function(task, dir)
-    work.write_file(dir .. "/objects.tar", golden.read("gen1/objects.tar"))
-    assert(core.mkdir(dir .. "/home"))
-    os.execute(("tar -xf '%s/objects.tar' -C '%s/home'"):format(dir, dir))
+    generation1.store(dir .. "/home")
     local home = assert(homes.open(task, "file://" .. dir .. "/home"))
     use(task, home, paths.new { root_dir = dir .. "/cocoon", task = task }, dir)
     home:close()
@@ -165,7 +164,9 @@ describe("a pull into cocoon's directories", function()
           "sha256:e084bb2b54af1fe4a4d231dbf55b90b228a948734eeb84c729e0c4e50c489e57" } },
       })))
       refused("unsupported", "is a cloud image, not a snapshot", task, home, here, { name = "img", tag = "v1" })
-      refused("not_found", "none", task, home, here, { name = "none", tag = "v1" })
+      refused("not_found", "none:v1", task, home, here, { name = "none", tag = "v1" })
+      refused("not_found", "g%-small:latest", task, home, here, { name = "g-small" })
+      assert.has_error(function() pull.pull(task, home, here, { name = "g-small", tagg = "v1" }) end)
     end)
   end)
 end)

@@ -3,6 +3,7 @@ local config = require "epoch.config"
 local core = require "epoch.core"
 local json = require "epoch.json"
 local kubernetes_api = require "spec.support.kubernetes"
+local locate = require "epoch.locate"
 local puller = require "epoch.puller"
 local registry = require "epoch.registry"
 local support = require "spec.support.store"
@@ -81,6 +82,9 @@ describe("the environment", function()
       assert.equal("s3://configured", assert(registry.config_from_env()).home)
       local home = assert(registry.new_from_env(task))
       assert.equal("s3://configured/p", home:describe())
+      home:close()
+      home = assert(locate.open_home(task, "s3://another"))
+      assert.equal("s3://another/p", home:describe())
       home:close()
       s3.endpoint = "ftp://x"
       config.configure { s3 = s3 }
