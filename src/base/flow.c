@@ -8,6 +8,9 @@
 /* Below this it costs more to wake a thread than to do the work here. */
 enum { WORTH_A_THREAD = 64 * 1024 };
 
+/* What two full lanes and a block being filled can hold at once. */
+enum { BLOCKS = EP_LANE_DEPTH + 2 };
+
 /* Where the bytes of the current block go, and how many of them it has. */
 struct outlet {
   struct ep_sink *sink; /* NULL: none */
@@ -25,6 +28,7 @@ struct ep_flow {
   struct ep_gauge gauge;
   struct ep_task task;
   struct ep_block *block;
+  struct ep_block *used[BLOCKS]; /* with lanes; free again once nobody else holds them */
   size_t fill;
   atomic_llong moved;
   bool source_ended, more, closed;
@@ -55,6 +59,7 @@ static void outlet_close(struct ep_flow *flow, struct outlet *out)
 static void let_go(struct ep_flow *flow)
 {
   struct ep_source *source = flow->source;
+  unsigned i;
   if (flow->closed)
     return;
   flow->closed = true;
@@ -70,6 +75,10 @@ static void let_go(struct ep_flow *flow)
   ep_release(flow->pool);
   ep_release(flow->tap);
   ep_release(flow->block);
+  for (i = 0; i < BLOCKS; i++) {
+    ep_release(flow->used[i]);
+    flow->used[i] = NULL;
+  }
   flow->pool = NULL;
   flow->tap = NULL;
   flow->block = NULL;
@@ -90,12 +99,32 @@ static size_t block_size(const struct ep_flow *flow)
                                                                 : EP_BLOCK_SIZE;
 }
 
+static bool is_free(struct ep_block *block)
+{
+  return block && atomic_load(&block->obj.refs) == 1;
+}
+
+/* One that was used before, if possible: new memory has to be made by the kernel, page by
+** page. */
+static struct ep_block *next_block(struct ep_flow *flow)
+{
+  unsigned i;
+  for (i = 0; i < BLOCKS; i++) {
+    struct ep_block *block = flow->used[i];
+    if (is_free(block)) {
+      flow->used[i] = NULL;
+      return block;
+    }
+  }
+  return ep_block_new(flow->obj.host, block_size(flow));
+}
+
 /* Reads until the block is full or nothing more is there now. */
 static enum ep_status fill(struct ep_flow *flow, size_t *budget, struct ep_err *err)
 {
   enum ep_status st = EP_OK;
   if (!flow->block) {
-    flow->block = ep_block_new(flow->obj.host, block_size(flow));
+    flow->block = next_block(flow);
     if (!flow->block)
       return ep_fail_memory(err);
   }
@@ -174,12 +203,18 @@ static enum ep_status wrap_up(struct ep_flow *flow, struct ep_err *err)
   return st == EP_OK && !flow->more ? finish(flow, &flow->sink, err) : st;
 }
 
-/* The block is empty again: use it once more, unless a lane still holds it. */
+/* The block is empty again: use it once more, later if a lane still holds it. */
 static void recycle(struct ep_flow *flow)
 {
+  unsigned i;
   flow->fill = flow->hash.at = flow->sink.at = 0;
-  if (atomic_load(&flow->block->obj.refs) == 1)
+  if (is_free(flow->block))
     return;
+  for (i = 0; flow->block && i < BLOCKS; i++)
+    if (!flow->used[i]) {
+      flow->used[i] = flow->block;
+      flow->block = NULL;
+    }
   ep_release(flow->block);
   flow->block = NULL;
 }
