@@ -94,6 +94,12 @@ function measures.s3_get(loop, key, path, digest)
   result(loop, { source = source, sink = assert(core.create(path, { sync = false })), digest = digest })
 end
 
+-- s3_list PREFIX COUNT: all keys below it
+function measures.s3_list(loop, prefix, count)
+  local store = bucket(loop)
+  assert(#assert(require("epoch.objectstore").list_all(store, prefix)).keys == tonumber(count))
+end
+
 if arg[1] == "require" then
   print(("%.3f ms"):format((loaded - began) * 1000))
 else

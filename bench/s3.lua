@@ -10,24 +10,60 @@ local tasks = require "epoch.task"
 local work = require "spec.support.work"
 
 local MEMORY_MIB = 64
+local KEYS, PAGE = 10000, 1000
 local CURL = "curl -qsf --noproxy '*' -o "
 
--- The command with which curl puts a file: what is signed is the digest of its bytes.
-local function curl_put(store, key, path, digest)
+-- The words with which curl asks, signed.
+local function signed(store, method, key, query, payload)
   local session, words = store.session, {}
-  local url = session.endpoint:url(session.endpoint:path(key), "")
+  local path = session.endpoint:path(key)
   local authorization, headers = sigv4.sign({
-    method = "PUT", host = session.endpoint.host, path = session.endpoint:path(key), payload = digest:match("%x+$"),
+    method = method, host = session.endpoint.host, path = path, query = query, payload = payload,
   }, session.credentials, os.time())
   headers.Authorization = authorization
   for name, value in pairs(headers) do
     words[#words + 1] = ("-H '%s: %s'"):format(name, value)
   end
-  return ("%s/dev/null %s -T '%s' '%s'"):format(CURL, table.concat(words, " "), path, url)
+  return ("%s '%s'"):format(table.concat(words, " "), session.endpoint:url(path, sigv4.query(query)))
+end
+
+-- The command with which curl puts a file: what is signed is the digest of its bytes.
+local function curl_put(store, key, path, digest)
+  return ("%s/dev/null -T '%s' %s"):format(CURL, path, signed(store, "PUT", key, nil, digest:match("%x+$")))
 end
 
 local function peak(printed)
   return tonumber(printed:match("peak (%d+)")) / 1024
+end
+
+local function key_of(i)
+  return ("many/%016x%08d"):format(i * 2654435761, i)
+end
+
+-- The command with which curl fetches the pages of a listing, over one connection.
+local function curl_list(store, keys)
+  local pages = {}
+  for first = 0, #keys - 1, PAGE do
+    pages[#pages + 1] = ("%s/dev/null %s"):format(CURL:gsub("^curl ", ""), signed(store, "GET", nil, {
+      { "list-type", "2" }, { "max-keys", tostring(PAGE) }, { "prefix", "many/" }, { "start-after", keys[first] },
+    }, sigv4.EMPTY))
+  end
+  return "curl " .. table.concat(pages, " --next ")
+end
+
+local function measure_listing(loop, task, store, ours)
+  local keys = {}
+  for i = 1, KEYS do
+    keys[i] = key_of(i)
+  end
+  assert(task:each(keys, 8, function(key)
+    return store:put(key, 1, "x")
+  end))
+  table.sort(keys)
+  local best, out = report.best_of(loop, { curl = curl_list(store, keys), ours = ours("s3_list", "many/", KEYS) })
+  report.at_most(("S3, list %d keys : curl, the same pages"):format(KEYS), best.ours / best.curl, 2, "%.2f",
+    ("%.2f s; curl %.2f s"):format(best.ours, best.curl))
+  report.at_most("S3, list, peak memory", peak(out.ours), MEMORY_MIB, "%.1f MiB")
 end
 
 local function measure(loop, dir, gateway)
@@ -35,7 +71,8 @@ local function measure(loop, dir, gateway)
   report.time(loop, ("head -c %.0f /dev/urandom > '%s'"):format(report.MIB * 2 ^ 20, one))
   local digest = work.flow(loop, { source = assert(core.file(one)), hash = true }).digest
   local options = gateway:options { bucket = gateway:bucket() }
-  local store = assert(s3.open(tasks.new { loop = loop }, options))
+  local task = tasks.new { loop = loop }
+  local store = assert(s3.open(task, options))
   local function ours(...)
     return table.concat({
       "EPOCH_S3_ENDPOINT=" .. options.endpoint, "EPOCH_S3_BUCKET=" .. options.bucket,
@@ -62,6 +99,7 @@ local function measure(loop, dir, gateway)
   report.at_most("S3, get a file : curl or openssl, the slower", best.ours / math.max(best.curl, best.hash), 1.3,
     "%.2f", ("%.2f s; curl %.2f s, openssl %.2f s"):format(best.ours, best.curl, best.hash))
   report.at_most("S3, get a file, peak memory", peak(out.ours), MEMORY_MIB, "%.1f MiB")
+  measure_listing(loop, task, store, ours)
 end
 
 return function(loop, dir)

@@ -48,8 +48,12 @@ local function resolved(raw)
   if not raw:find("&", 1, true) then
     return raw
   end
+  local text = raw:gsub("&quot;", '"') -- as in every ETag
+  if not text:find("&", 1, true) then
+    return text
+  end
   local unknown = false
-  local text = raw:gsub("&([^;&]*)(;?)", function(name, stop)
+  text = raw:gsub("&([^;&]*)(;?)", function(name, stop)
     local value = stop == ";" and entity(name)
     unknown = unknown or not value
     return value
@@ -71,10 +75,6 @@ local function after_attributes(s, at)
   end
 end
 
-local function local_name(name)
-  return name:match("[^:]*$")
-end
-
 -- Puts text into the innermost element. Beside elements only space is allowed.
 local function add_text(state, raw, at)
   local element = state.open[#state.open]
@@ -91,34 +91,44 @@ local function add_text(state, raw, at)
   return true
 end
 
-local function open_tag(state, name, at)
-  local element = { name = local_name(name), raw = name, text = "" }
-  local parent = state.open[#state.open]
+-- Puts an element below the innermost one that is open.
+local function place(state, name, text, at)
+  local depth = #state.open
+  local parent = state.open[depth]
   state.count = state.count + 1
   if state.count > MAX_ELEMENTS then
     return invalid(at, ("more than %d elements"):format(MAX_ELEMENTS))
-  elseif #state.open >= MAX_DEPTH then
+  elseif depth >= MAX_DEPTH then
     return invalid(at, ("elements more than %d deep"):format(MAX_DEPTH))
   elseif not parent and state.root then
     return invalid(at, "a second element after the first")
-  elseif parent and parent.text:find("%S") then
+  elseif parent and parent.text ~= "" and parent.text:find("%S") then
     return invalid(at, "an element in the middle of text")
   end
+  local element = { name = name, text = text }
   if parent then
     parent[#parent + 1], parent.text = element, ""
   else
     state.root = element
   end
-  state.open[#state.open + 1] = element
   return element
 end
 
+local function open_tag(state, name, at)
+  local element, err = place(state, name:match("[^:]*$"), "", at)
+  if element then
+    local depth = #state.open + 1
+    state.open[depth], state.names[depth] = element, name
+  end
+  return element, err
+end
+
 local function close_tag(state, name, at)
-  local element = table.remove(state.open)
-  if not element or element.raw ~= name then
+  local depth = #state.open
+  if state.names[depth] ~= name then
     return invalid(at, ("</%s> closes nothing"):format(name))
   end
-  element.raw = nil
+  state.open[depth], state.names[depth] = nil, nil
   return true
 end
 
@@ -145,6 +155,43 @@ local function tag(state, s, at)
   return ok and stop, err
 end
 
+-- The local part of a name; false when it is none. Each is looked at once: a listing has few.
+local function local_name(state, name)
+  local known = state.known[name]
+  if known == nil then
+    known = name:find("^[%a_][%w_:.-]*$") and name:match("[^:]*$") or false
+    state.known[name] = known
+  end
+  return known
+end
+
+-- At `at`, if it is there, an element with nothing but text in it, which is most of a listing. The
+-- position after it; false when something else is there; nil and the error.
+local function leaf(state, s, at)
+  local name, raw, after = s:match("^<([^<>]*)>([^<]*)</%1>()", at)
+  local short = name and local_name(state, name)
+  local text = short and resolved(raw)
+  if not text then
+    return false
+  end
+  local element, err = place(state, short, text, at)
+  return element and after, err
+end
+
+-- What comes at `at`, text or a tag: the position after it, or nil and the error.
+local function piece(state, s, at)
+  local start = s:find("<", at, true) or #s + 1
+  if start > at then
+    local ok, err = add_text(state, s:sub(at, start - 1), at)
+    return ok and start, err
+  end
+  local after, err = leaf(state, s, at)
+  if after == false then
+    return tag(state, s, at)
+  end
+  return after, err
+end
+
 --- Reads a document: its element. Space may come before it; S3 sends that to keep a
 --- connection open.
 ---@param s string
@@ -156,21 +203,14 @@ function M.parse(s)
   end
   local at = s:match("^\239\187\191()") or 1
   at = s:match("^%s*<%?xml%s[^<>]-%?>()", at) or at
-  local state = { open = {}, count = 0, root = nil }
-  while true do
-    local start = s:find("<", at, true)
-    local ok, err = add_text(state, s:sub(at, (start or #s + 1) - 1), at)
-    if not ok then
-      return nil, err
-    elseif not start then
-      break
-    end
-    at, err = tag(state, s, start)
-    if not at then
-      return nil, err
-    end
+  local state = { open = {}, names = {}, known = {}, count = 0, root = nil }
+  local err
+  while at and at <= #s do
+    at, err = piece(state, s, at)
   end
-  if state.open[1] then
+  if not at then
+    return nil, err
+  elseif state.open[1] then
     return invalid(#s + 1, ("<%s> is not closed"):format(state.open[#state.open].name))
   elseif not state.root then
     return invalid(#s + 1, "there is no element")
