@@ -147,6 +147,28 @@ describe("epoch serve", function()
       assert.is_nil(configuration():find("anonymous_push", 1, true))
     end)
 
+    -- Makes a token for the store, and answers it.
+    local function make_token(name)
+      local r = program.run({ "token", "create", name, "--scope", "push:*", "--registry", g.store }, { HOME = g.dir })
+      assert.equal(0, r.code, r.err)
+      return r.out:match("^%S+")
+    end
+
+    it("nobody without a token from SIGHUP on, when one was made meanwhile", function()
+      g = gateway.start()
+      make_token("ci")
+      g:signal("HUP")
+      assert(http.step(g.loop, 10, function()
+        return g:log():find("the configuration is read again", 1, true)
+      end))
+      assert.is_nil(configuration():find("anonymous_push", 1, true))
+      local store = g.store
+      local second = gateway.start { store = store, addr = "0.0.0.0:0" }
+      local log = second:log()
+      second:stop()
+      assert.is_nil(log:find("no token", 1, true))
+    end)
+
     it("as the configuration says, where it says so", function()
       g = gateway.start { options = { anonymous_push = false } }
       assert.is_nil(g:log():find("no token", 1, true))

@@ -209,6 +209,28 @@ local function words_of(self, options)
   return words
 end
 
+--- examples/openresty/nginx.conf for this machine: with our modules, on this address and store, and
+--- where it may write.
+---@param values { listen: string, root: string, dir: string }
+---@return string
+function M.example(values)
+  local here, temporary = work.here(), {}
+  local function at(path)
+    return function() return path end
+  end
+  for i, name in ipairs { "proxy", "fastcgi", "uwsgi", "scgi" } do
+    temporary[i] = ("  %s_temp_path %s/%s;\n"):format(name, values.dir, name)
+  end
+  local conf = assert(work.read_file("examples/openresty/nginx.conf"))
+  conf = conf:gsub("user www%-data;[^\n]*\n", lfs.attributes(values.dir, "uid") == 0 and "user root root;\n" or "")
+  conf = conf:gsub("listen 127%.0%.0%.1:8080;", at("listen " .. values.listen .. ";"))
+  conf = conf:gsub("/usr/local/share/lua/5%.1/", at(here .. "/lua/"))
+  conf = conf:gsub("/usr/local/lib/lua/5%.1/", at(here .. "/build/lua/5.1/"))
+  conf = conf:gsub("/srv/vms", at(values.root))
+  conf = conf:gsub("http {\n", function(line) return line .. table.concat(temporary) end)
+  return conf .. ("daemon off;\npid %s/nginx.pid;\nlock_file %s/nginx.lock;\n"):format(values.dir, values.dir)
+end
+
 local KNOWN = { addr = true, config = true, env = true, options = true, store = true, tls = true, words = true,
                 workers = true }
 
@@ -246,7 +268,10 @@ function M.start(options)
   self.pid = self.process:pid()
   local ok, why = pcall(eventually, self, "the start", function()
     self.url = self:log():match("epoch: serving [^\n]+ on (%S+)\n")
-    return self.url or self.process:wait() and error("it does not start:\n" .. self:log(), 0)
+    if not self.url and self.process:wait() then
+      error("it does not start:\n" .. self:log(), 0)
+    end
+    return self.url and #self:pids("worker") == (options.workers or 1)
   end)
   if not ok then
     self.process:kill("KILL")

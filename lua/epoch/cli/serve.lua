@@ -8,11 +8,13 @@ local directories = require "epoch.cli.serve.directories"
 local environment = require "epoch.cli.serve.environment"
 local errors = require "epoch.errors"
 local jobs = require "epoch.cli.job"
+local locate = require "epoch.locate"
 local plans = require "epoch.cli.serve.plan"
 local policy = require "epoch.cli.serve.policy"
 local server = require "epoch.cli.serve.server"
 local settings = require "epoch.cli.settings"
 local system = require "epoch.cli.serve.system"
+local tasks = require "epoch.task"
 local text = require "epoch.text"
 
 local M = {}
@@ -37,11 +39,11 @@ local function write(path, bytes)
   return true
 end
 
--- Writes what nginx reads, and answers its environment.
-local function configure(job, plan, loaded, directory)
+-- Writes what nginx reads, and answers its environment. The settings are those in force now.
+local function configure(job, plan, loaded, home, directory)
   local rules, said = policy.of {
-    at = plan.at, anonymous_push = job.args.anonymous_push, tokens = loaded.values.token ~= nil,
-    configured = loaded.values.gateway,
+    host = plan.at.host, loopback = plan.at.loopback, anonymous_push = job.args.anonymous_push, settings = loaded,
+    home = home,
   }
   if not rules then
     return nil, said
@@ -65,10 +67,27 @@ local function configure(job, plan, loaded, directory)
   return ok and values, err
 end
 
+-- Writes it anew, in a task that knows nothing of signals: they are for who waits for the next.
+local function renew(job, plan, directory)
+  local loaded, err = settings.load(job.args)
+  if not loaded then
+    return nil, err
+  end
+  return tasks.with(nil, function(task)
+    local home, why = locate.open_home(task, plan.store.name, loaded)
+    local done
+    if home then
+      done, why = configure(job, plan, loaded, home, directory)
+      home:close()
+    end
+    return done, why
+  end)
+end
+
 -- One try with one address: true when it has served and ended well.
 local function serve(job, plan, directory)
   local running
-  local values, err = configure(job, plan, job.settings, directory)
+  local values, err = configure(job, plan, job.settings, plan.store.home, directory)
   if values then
     running, err = server.start { path = plan.nginx.path, directory = directory, environment = values }
   end
@@ -81,13 +100,10 @@ local function serve(job, plan, directory)
     job:say(("epoch: serving %s on %s://%s"):format(text.printable(plan.store.name), plan.tls and "https" or "http",
       plan.listen))
     ok, err = running:run(function()
-      local loaded, why = settings.load(job.args)
-      if loaded then
-        loaded, why = configure(job, plan, loaded, directory)
-      end
-      job:say("epoch: " .. (loaded and "the configuration is read again"
+      local done, why = renew(job, plan, directory)
+      job:say("epoch: " .. (done and "the configuration is read again"
         or "the configuration stays as it was: " .. tostring(why)))
-      return loaded ~= nil
+      return done ~= nil
     end)
   elseif ready == false then
     ok, err = running:stop()

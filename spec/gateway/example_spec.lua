@@ -1,0 +1,93 @@
+--- examples/openresty/nginx.conf is what `epoch serve` runs, for people: it serves, and its directives
+-- are the same.
+local conf = require "epoch.gateway.conf"
+local core = require "epoch.core"
+local gateway = require "spec.support.gateway"
+local http = require "spec.support.http"
+local server = require "spec.support.server"
+local work = require "spec.support.work"
+
+-- Directives in order, a line each, without comments and with single spaces.
+local function directives(text)
+  local lines = {}
+  for line in text:gmatch("[^\n]+") do
+    line = line:gsub("%f[#]#.*$", ""):gsub("%s+", " "):gsub("^ ", ""):gsub(" $", ""):gsub('"', "")
+    if line ~= "" then
+      lines[#lines + 1] = line
+    end
+  end
+  return lines
+end
+
+local function without(lines, names)
+  local left = {}
+  for _, line in ipairs(lines) do
+    if not names[line:match("^[%w_]+")] then
+      left[#left + 1] = line
+    end
+  end
+  table.sort(left)
+  return left
+end
+
+-- What is for the machine and not for the gateway.
+local OWN = {
+  load_module = true, user = true, env = true, daemon = true, pid = true, lock_file = true, worker_processes = true,
+  worker_rlimit_nofile = true, events = true, lua_package_path = true, lua_package_cpath = true,
+  proxy_temp_path = true, fastcgi_temp_path = true, uwsgi_temp_path = true, scgi_temp_path = true,
+}
+
+describe("examples/openresty/nginx.conf", function()
+  it("says what epoch serve says", function()
+    local served = assert(conf.text {
+      modules = {}, workers = 2, files = 8192, directory = "/run/private", body_directory = "/srv/vms/.spool",
+      level = "warn", environment = {}, lua_path = "/lua/?.lua", lua_cpath = "/lib/?.so",
+      setup = { gateway = { store = "file:///srv/vms" } }, listen = "127.0.0.1:8080", store = "/srv/vms",
+      resolvers = {}, shutdown = 60,
+    })
+    -- settings are laid out differently
+    local function cut(text)
+      return (text:gsub("init_by_lua_block (%b{})", function(block)
+        assert(block:find('require%("epoch.gateway"%).setup %b{}'), block)
+        assert(block:find('store"?%]? = "file:///srv/vms"'), block)
+        return ""
+      end))
+    end
+    local example = assert(work.read_file("examples/openresty/nginx.conf"))
+    assert.same(without(directives(cut(served)), OWN), without(directives(cut(example)), OWN))
+  end)
+
+  local missing = gateway.missing()
+  if missing then
+    pending(missing)
+    return
+  end
+
+  it("serves as it stands, with the paths of this machine", function()
+    work.in_directory(function(dir)
+      local root, bytes = dir .. "/store", "bytes of a blob"
+      local digest, port = core.digest(bytes), server.free_ports(1)[1]
+      assert(core.mkdir(root .. "/blobs/sha256"))
+      work.write_file(root .. "/blobs/sha256/" .. digest:match("%x+$"), bytes)
+      work.write_file(dir .. "/nginx.conf", gateway.example { listen = "127.0.0.1:" .. port, root = root, dir = dir })
+      work.with_loop(nil, function(loop)
+        local nginx = assert(core.which("nginx", os.getenv("PATH") .. ":/usr/sbin"))
+        local process = assert(loop:spawn {
+          argv = { nginx, "-c", dir .. "/nginx.conf", "-e", "stderr" }, env = { HOME = dir },
+          stdout = "null", stderr = false,
+        })
+        local answer
+        assert(http.step(loop, 20, function()
+          answer = http.fetch(loop, { url = ("http://127.0.0.1:%d/v2/any/blobs/%s"):format(port, digest), proxy = "" })
+          return answer ~= nil or process:wait() ~= nil
+        end))
+        process:kill("QUIT")
+        local ended = assert(http.await(loop, process, "wait"))
+        process:close()
+        assert.equal("", ended.stderr)
+        assert.equal(0, ended.code)
+        assert.same({ 200, bytes }, { answer.status, answer.body })
+      end)
+    end)
+  end)
+end)
