@@ -92,6 +92,25 @@ local function gone(ended)
     ended.code and "exit code " .. ended.code or "SIG" .. ended.signal, last_words(ended)))
 end
 
+-- What to do about what keeps nginx from starting.
+local CURES = {
+  ["bind%(%).*Permission denied"] = "take a port above 1023, or run it as root",
+  ["bind%(%).*Cannot assign requested address"] = "is this an address of this machine?",
+  ["host not found in"] = "give an address of this machine",
+  ["cannot load certificate"] = "is it PEM, and does the key belong to the certificate?",
+  ["SSL_CTX_use_PrivateKey"] = "does the key belong to the certificate?",
+}
+
+local function not_begun(ended)
+  local words = last_words(ended)
+  for pattern, cure in pairs(CURES) do
+    if words:find(pattern) then
+      words = words .. "; " .. cure
+    end
+  end
+  return errors.fail("process", "nginx does not start" .. words)
+end
+
 --- Waits until it has bound its address and can be connected to: true, or false when a signal came
 -- first.
 ---@return boolean?
@@ -101,7 +120,7 @@ function Server:ready()
   repeat
     local what, err = wait(self, PAUSE)
     if type(what) == "table" then
-      return gone(what)
+      return not_begun(what)
     elseif what == nil then
       return nil, err
     elseif what and what ~= "HUP" then
