@@ -181,6 +181,12 @@ return {
   },
   { name = "config", summary = "Show the settings in force and where each came from.", define = nothing },
   {
+    name = "doctor",
+    summary = "Say what this machine has of what is needed, and what to do about the rest.",
+    needs_core = false,
+    define = nothing,
+  },
+  {
     name = "version",
     summary = "Show the versions of all that is at work.",
     needs_core = false,
