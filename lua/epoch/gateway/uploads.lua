@@ -94,7 +94,7 @@ local function put(request, digest)
 end
 
 -- What has expired is removed by who starts something, once an hour. The client has its answer by
--- then, and is told that the connection ends, so that it does not wait for the next one.
+-- then. Where one request of a connection waits for the other, it is told to make a new one.
 local function sweeps(ttl)
   return ngx.shared.epoch:add("uploads:sweep", true, math.min(HOUR, ttl))
 end
@@ -123,7 +123,7 @@ local function start(request, algorithm)
   local sweeping = sweeps(ttl)
   tell_session(request, session.id, 0)
   reply.header("OCI-Chunk-Min-Length", session.min_chunk and ("%d"):format(session.min_chunk))
-  if sweeping then
+  if sweeping and ngx.req.http_version() < 2 then
     reply.header("Connection", "close")
   end
   reply.empty(202)
