@@ -11,6 +11,7 @@
 -- examples/openresty/nginx.conf is complete. nginx moves the bytes, Lua decides, and what takes
 -- time happens in threads (epoch.gateway.threads).
 local ngx = require "ngx"
+local origin = require "epoch.gateway.origin"
 local reply = require "epoch.gateway.reply"
 local routes = require "epoch.gateway.routes"
 local settings = require "epoch.gateway.settings"
@@ -38,6 +39,9 @@ end
 ---@param options table? settings, and `config`, the file that has the others
 function M.setup(options)
   local ok, err = settings.load(options)
+  if ok then
+    ok, err = origin.setup()
+  end
   if not ok then
     error(tostring(err), 2)
   end

@@ -2,6 +2,7 @@
 local errors = require "epoch.errors"
 local keys = require "epoch.objectstore.blobs"
 local ngx = require "ngx"
+local origin = require "epoch.gateway.origin"
 local reply = require "epoch.gateway.reply"
 local store = require "epoch.gateway.store"
 local threads = require "epoch.gateway.threads"
@@ -29,7 +30,7 @@ local function send_file(request)
 end
 
 function M.blob_get(request)
-  return send_file(request)
+  return (store.root() and send_file or origin.send)(request)
 end
 
 function M.blob_delete(request)

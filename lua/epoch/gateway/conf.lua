@@ -3,6 +3,7 @@
 --
 -- Values are quoted where nginx and Lua can quote them. What neither can carry is refused.
 local errors = require "epoch.errors"
+local origins = require "epoch.gateway.conf.origin"
 local text = require "epoch.text"
 
 local M = {}
@@ -70,6 +71,13 @@ local function check_search_path(what, value)
 end
 
 local function check(values)
+  local ca = values.origin and values.origin.ca
+  if ca then
+    local ok, err = check_path(ca, "the file of the store's certificates")
+    if not ok then
+      return nil, err
+    end
+  end
   for _, entry in ipairs(PATHS) do
     local value = values[entry[1]]
     if value then
@@ -148,7 +156,7 @@ ${dollar}${resolver}  lua_package_path ${lua_path};
     require("epoch.gateway").setup ${setup}
   }
   init_worker_by_lua_block { require("epoch.gateway").start() }
-  server {
+${upstream}  server {
 ${listen}    merge_slashes off;
     uninitialized_variable_warn off;
     location / {
@@ -159,7 +167,7 @@ ${listen}    merge_slashes off;
       client_body_in_file_only clean;
       client_body_buffer_size 256k;
     }
-${file}    log_by_lua_block { require("epoch.gateway").log() }
+${file}${s3}    log_by_lua_block { require("epoch.gateway").log() }
   }
 }
 ]]
@@ -221,6 +229,7 @@ end
 ---@field listen string ADDRESS:PORT
 ---@field tls { certificate: string, key: string, http2_directive: boolean? }?
 ---@field store string? the directory that is served
+---@field origin epoch.gateway.conf.origin? where the bucket is that is served
 ---@field resolvers string[] addresses of name servers
 ---@field shutdown integer seconds for what is going on at the end
 
@@ -257,6 +266,8 @@ function M.text(values)
     lua_path = word(values.lua_path), lua_cpath = word(values.lua_cpath),
     setup = lua_value(values.setup, "    "),
     listen = listen(values),
+    upstream = values.origin and origins.upstream(values.origin) or "",
+    s3 = values.origin and origins.location(values.origin, word) or "",
     file = values.store and fill(FILE, { root = in_variables(values.store:gsub("/*$", "/", 1)) }) or "",
   })
 end

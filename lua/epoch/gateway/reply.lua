@@ -6,7 +6,7 @@ local M = {}
 
 local STATUS = {
   blob_unknown = 404, busy = 503, cancelled = 503, conflict = 409, denied = 403, digest_mismatch = 400,
-  exists = 409, invalid = 400, no_space = 507, not_found = 404, range = 416, rate_limited = 429,
+  exists = 409, invalid = 400, no_space = 507, not_found = 404, origin = 502, range = 416, rate_limited = 429,
   size_mismatch = 400, timeout = 504, too_large = 413, unauthorized = 401, unavailable = 503,
   unsupported = 405, usage = 400,
 }
@@ -18,7 +18,10 @@ local CODE = {
   unauthorized = "UNAUTHORIZED", unsupported = "UNSUPPORTED",
 }
 
--- What is the store's business, and not the client's: told in the log, not to strangers.
+-- Kinds of 500 and above that are told to the client, too. What else is the store's business stands
+-- in the log, for those who look after it.
+local TOLD = { busy = true, cancelled = true, no_space = true, timeout = true }
+local AGAIN = 5 -- seconds, after which what was busy may be asked again
 local OWN = "the registry could not do it; its log says why"
 
 --- The status for an error.
@@ -98,11 +101,14 @@ function M.fail(err, code)
   local message = tostring(err)
   if status >= 500 then
     ngx.log(ngx.ERR, message)
-    message = STATUS[err.kind] and err.kind ~= "unavailable" and message or OWN
+    message = TOLD[err.kind] and message or OWN
   end
   if ngx.headers_sent then -- too late for anything but a visible end
     ngx.exit(444)
     return true
+  end
+  if status == 503 then
+    ngx.header["Retry-After"] = AGAIN
   end
   code = code or CODE[err.kind] or "UNKNOWN"
   local body = json.encode(json.object {

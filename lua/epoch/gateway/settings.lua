@@ -32,7 +32,7 @@ function M.load(given)
   local name = settings.values.gateway.store
   if not name then
     return errors.fail("config", "gateway.store is not set: say which home is served, as file:///DIR or s3://BUCKET")
-  elseif not SERVED[name:match("^(%a+):")] then
+  elseif not SERVED[name:match("^(%w+):")] then
     return errors.fail("config", ("gateway.store: %s cannot be served; it must be file:///DIR or s3://BUCKET[/PREFIX]")
       :format(text.quote(name)))
   end

@@ -6,13 +6,26 @@ local tasks = require "epoch.task"
 
 local M = {}
 
+-- How patient a thread is with a bucket: a store that stalls must not keep all of them.
+local PATIENCE = { connect_timeout = 5, header_timeout = 15, low_speed_limit = 1024, low_speed_time = 15, retries = 2 }
+
 local spec, root, here
+
+local function impatient(options)
+  local given = {}
+  for _, from in ipairs { options or {}, PATIENCE } do
+    for name, value in pairs(from) do
+      given[name] = value
+    end
+  end
+  return given
+end
 
 --- Says what is served: once, before the workers are.
 ---@param name string a home: file:///DIR or s3://BUCKET[/PREFIX]
 ---@param options table? of epoch.home.open
 function M.use(name, options)
-  spec = { name = name, options = options }
+  spec = { name = name, options = name:find("^s3:") and impatient(options) or options }
   root = name:match("^file://(/.*)$")
   root = root and root:gsub("/+$", "")
   here = nil

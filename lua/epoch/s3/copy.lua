@@ -23,7 +23,7 @@ end
 -- Asks for a copy, of a part or of all: its ETag. That may take the store long, and it says 200
 -- before it knows how it ends.
 local function ask(store, call, answer_name)
-  call.method, call.body, call.xml = "PUT", "", answer_name
+  call.method, call.body, call.xml, call.patience = "PUT", "", answer_name, multipart.PATIENCE
   local answer, err = store.session:ask(call)
   if not answer then
     return nil, err

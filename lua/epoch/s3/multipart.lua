@@ -10,6 +10,9 @@ local M = {}
 --- How many parts an object can be made of: S3's own limit.
 M.MAX_PARTS = 10000
 
+--- Seconds for an answer, where the store moves bytes before it gives one.
+M.PATIENCE = 300
+
 local MIB = 1024 * 1024
 
 -- Bytes in each part but the last: as configured, more where there would be too many parts.
@@ -123,7 +126,7 @@ local function complete(upload, parts)
   return upload.session.transport:attempts(function()
     local answer, err, after = upload.session:once {
       method = "POST", key = upload.key, query = { { "uploadId", upload.id } }, body = bytes,
-      payload = sigv4.hash(bytes), xml = "CompleteMultipartUploadResult",
+      payload = sigv4.hash(bytes), xml = "CompleteMultipartUploadResult", patience = M.PATIENCE,
     }
     if answer or lost and err.kind == "not_found" then
       return true

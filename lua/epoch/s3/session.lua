@@ -23,6 +23,7 @@ local SKEW = 300
 ---@field on_progress (fun(bytes: integer))? is told how much of it is sent
 ---@field payload string? its sha256 in hex, or sigv4.UNSIGNED; that of no body when not given
 ---@field expect table<integer, boolean>? statuses that are answers; 200
+---@field patience number? seconds to wait for the answer, where the store may need long
 ---@field xml string? the answer is an XML element of this name, which is read into answer.xml
 
 local EXPECT = { [200] = true }
@@ -40,10 +41,10 @@ local function send(self, call)
   local authorization, headers = sigv4.sign({
     method = call.method, host = endpoint.host, path = path, query = call.query, headers = call.headers,
     payload = call.payload or sigv4.EMPTY,
-  }, self.credentials, os.time() + self.skew)
+  }, self.credentials, os.time() + self.skew, self.keys)
   return self.transport:send({
     method = call.method, url = endpoint:url(path, sigv4.query(call.query)), headers = headers,
-    authorization = authorization, body = call.body,
+    authorization = authorization, body = call.body, header_timeout = call.patience,
   }, call.on_progress)
 end
 
@@ -140,7 +141,9 @@ end
 ---@param credentials epoch.s3.Credentials
 ---@param transport table epoch.client.transport
 function M.new(endpoint, credentials, transport)
-  return setmetatable({ endpoint = endpoint, credentials = credentials, transport = transport, skew = 0 }, Session)
+  return setmetatable({
+    endpoint = endpoint, credentials = credentials, transport = transport, skew = 0, keys = {},
+  }, Session)
 end
 
 return M

@@ -108,11 +108,23 @@ local function scope_of(credentials, day)
   return table.concat({ day, credentials.region, credentials.service or "s3", "aws4_request" }, "/")
 end
 
-local function signature(credentials, date, scope, canonical)
+-- The key of a day, from `keys` where it is there already.
+local function key_of(credentials, scope, keys)
+  if keys and keys.scope == scope then
+    return keys.key
+  end
   local key = "AWS4" .. credentials.secret_key
   for part in scope:gmatch("[^/]+") do
     key = core.hmac(key, part)
   end
+  if keys then
+    keys.scope, keys.key = scope, key
+  end
+  return key
+end
+
+local function signature(credentials, date, scope, canonical, keys)
+  local key = key_of(credentials, scope, keys)
   return hex(core.hmac(key, table.concat({ ALGORITHM, date, scope, M.hash(canonical) }, "\n")))
 end
 
@@ -124,9 +136,10 @@ end
 ---@param request epoch.s3.Signable
 ---@param credentials epoch.s3.Credentials
 ---@param now integer seconds since 1970
+---@param keys table? where the key of the day is kept, of whoever signs often with these credentials
 ---@return string authorization
 ---@return table<string, string> headers
-function M.sign(request, credentials, now)
+function M.sign(request, credentials, now, keys)
   local date = date_of(now)
   local headers = { ["x-amz-date"] = date, ["x-amz-security-token"] = credentials.session_token }
   if (credentials.service or "s3") == "s3" then
@@ -140,7 +153,7 @@ function M.sign(request, credentials, now)
   local canonical, names = M.canonical(request, headers, M.query(request.query))
   headers.host = nil
   return ("%s Credential=%s/%s,SignedHeaders=%s,Signature=%s"):format(ALGORITHM, credentials.access_key, scope,
-    names, signature(credentials, date, scope, canonical)), headers
+    names, signature(credentials, date, scope, canonical, keys)), headers
 end
 
 --- The query that lets whoever has it make this request, without a header, for a while.

@@ -5,6 +5,7 @@ local directories = require "epoch.cli.serve.directories"
 local errors = require "epoch.errors"
 local locate = require "epoch.locate"
 local nginx = require "epoch.cli.serve.nginx"
+local origins = require "epoch.cli.serve.origin"
 local paths = require "epoch.cli.serve.paths"
 local text = require "epoch.text"
 local working_directory = require "epoch.cli.serve.working_directory"
@@ -24,7 +25,7 @@ local function store_of(job)
   end
   if not given then
     return nil, err
-  elseif not SERVED[given:match("^(%a+):")] then
+  elseif not SERVED[given:match("^(%w+):")] then
     return errors.fail("usage", ("%s cannot be served: --store must be file:///DIR or s3://BUCKET[/PREFIX]"):format(
       text.quote(given)))
   end
@@ -40,7 +41,9 @@ local function store_of(job)
     spool, err = directories.prepare_store(root)
     return spool and { name = given, root = root, spool = spool, home = home }, err
   end
-  return { name = given, home = home }
+  local origin
+  origin, err = origins.of(home)
+  return origin and { name = given, home = home, origin = origin }, err
 end
 
 local function check_readable(option, path)
@@ -90,7 +93,7 @@ end
 ---@field at { host: string, port: integer, loopback: boolean }
 ---@field nginx epoch.cli.serve.nginx
 ---@field search { lua: string, c: string } where LuaJIT finds modules
----@field store { name: string, root: string?, spool: string?, home: table }
+---@field store { name: string, root: string?, spool: string?, origin: epoch.gateway.conf.origin?, home: table }
 ---@field tls table|false
 ---@field workers integer
 ---@field config string? the configuration that was named
