@@ -3,6 +3,7 @@
 --
 -- Waiting costs nearly nothing: a client that sends a byte a second holds no thread, and is looked
 -- after a few times a second. A client that goes away ends the request, and all of this with it.
+local aheads = require "epoch.gateway.ahead"
 local core = require "epoch.core"
 local errors = require "epoch.errors"
 local ngx = require "ngx"
@@ -43,14 +44,9 @@ local function check_spooled(body)
   return true
 end
 
---- Receives the body: its file (nil: it is empty), its size, and the state of a hasher that has gone on
---- from `hash` over it. `idle` is called now and then while nothing is done.
----@param hash string
----@param idle fun()?
----@return { path: string?, size: integer, hash: string }?
----@return epoch.Error?
-function M.receive(hash, idle)
-  local body, hashed, pause = reader(), 0, FIRST_PAUSE
+-- Hashes what has come until all of it has: its size and the state, or nil and the error.
+local function hash_all(body, hash, idle)
+  local hashed, pause = 0, FIRST_PAUSE
   while true do
     local over = body.over -- before the size is looked at
     local size = look(body)
@@ -61,7 +57,7 @@ function M.receive(hash, idle)
       end
       hash, hashed, pause = state, hashed + n, FIRST_PAUSE
     elseif over then
-      break
+      return hashed, hash
     else
       body.news:wait(pause)
       pause = math.min(2 * pause, LONGEST_PAUSE)
@@ -70,8 +66,38 @@ function M.receive(hash, idle)
       idle()
     end
   end
-  local ok, err = check_spooled(body)
-  return ok and { path = body.path, size = hashed, hash = hash }, err
+end
+
+--- Receives the body: its file (nil: it is empty), its size, and the state of a hasher that has gone on
+--- from `hash` over it; `sent`: what of it is in the store already, where that is worth it.
+---@param hash string
+---@param options { to: table, from: integer, idle: fun()? } `to`: as of epoch.gateway.sessions.ahead;
+--- `from`: the offset that the body follows; `idle` is called now and then while nothing is done
+---@return { path: string?, size: integer, hash: string, sent: table? }?
+---@return epoch.Error?
+function M.receive(hash, options)
+  local body = reader()
+  local ahead = aheads.start(body, look, options.to, options.from)
+  local size, state = hash_all(body, hash, options.idle)
+  local ok, err = size, state
+  if size then
+    ok, err = check_spooled(body)
+  end
+  if not ok then
+    if ahead then
+      ahead:drop()
+    end
+    return nil, err
+  end
+  return { path = body.path, size = size, hash = state, sent = ahead and ahead:finish() }
+end
+
+--- Lets go of a chunk that was received and is not wanted.
+---@param chunk { sent: table? }
+function M.drop(chunk)
+  if chunk.sent then
+    threads.call("moves", "uploads", "drop", chunk.sent)
+  end
 end
 
 return M

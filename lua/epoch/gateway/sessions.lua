@@ -134,14 +134,22 @@ function M.state(home, name, id)
   return record and { offset = record.offset, hash = record.hash }, err
 end
 
+-- What was sent ahead of a chunk that nothing came of is taken back.
+local function settled(home, chunk, ok, err)
+  if ok == nil and chunk and chunk.sent then
+    M.drop(home, chunk.sent)
+  end
+  return ok, err
+end
+
 --- Adds a chunk: the new offset.
 function M.append(home, name, id, chunk)
-  return ask("append", home, name, id, chunk)
+  return settled(home, chunk, ask("append", home, name, id, chunk))
 end
 
 --- Makes the session, and the last chunk if there is one, a blob: its size.
 function M.finish(home, name, id, digest, chunk)
-  return ask("finish", home, name, id, digest, chunk)
+  return settled(home, chunk, ask("finish", home, name, id, digest, chunk))
 end
 
 --- Bytes are arriving for it: it does not expire meanwhile.
@@ -165,10 +173,10 @@ end
 ---@return epoch.Error?
 function M.put(home, digest, chunk)
   local ok, err = records.verify(chunk, digest)
-  if not ok then
-    return nil, err
+  if ok then
+    ok, err = backend(home).put(home, digest, chunk.path, chunk.size, chunk.sent)
   end
-  return backend(home).put(home, digest, chunk.path, chunk.size, chunk.sent)
+  return settled(home, chunk, ok, err)
 end
 
 --- Sends what can be sent of a chunk that still grows, where the store has use for that.

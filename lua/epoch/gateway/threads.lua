@@ -5,10 +5,12 @@
 -- runs epoch.gateway.jobs.manifests.put(home, name, tag, bytes) on the store that is served. Values
 -- go over as nil, booleans, numbers, strings, and tables of these. There are two pools, so that what
 -- is quick does not wait for what is not: "store" for work with the store, "bytes" for hashing and
--- moving. Only in the phases that answer a request.
+-- moving. "moves" are the calls of "bytes" that take as long as a bucket does, and never have all of
+-- its threads. Only in the phases that answer a request.
 --
 -- nginx has a Lua state for each call that is under way, and no more than it was told: so only so
--- many calls are, and the others wait for their turn. A request that ends while it has a call under
+-- many calls are, and the others wait for their turn; not where the store has stalled: who waited there
+-- would wait in vain. A request that ends while it has a call under
 -- way (its client went away) hands back its turn in `release`.
 local errors = require "epoch.errors"
 local ngx = require "ngx"
@@ -17,54 +19,86 @@ local store = require "epoch.gateway.store"
 
 local M = {}
 
-local POOL = { store = "epoch_store", bytes = "epoch_bytes" }
+local POOL = { store = "epoch_store", bytes = "epoch_bytes", moves = "epoch_bytes" }
+
+-- Of which each call needs a turn, in this order.
+local TURNS = { store = { "store" }, bytes = { "bytes" }, moves = { "moves", "bytes" } }
 
 --- Calls of a pool that a worker may have under way. Together they are not more than the Lua states
 --- that nginx keeps by default (lua_worker_thread_vm_pool_size 10).
-M.LIMIT = { store = 4, bytes = 4 }
+M.LIMIT = { store = 4, bytes = 4, moves = 3 }
 
--- Seconds that a call waits for its turn.
-local PATIENCE = 60
+-- Seconds that a call waits for its turn, and after which it looks whether that makes sense.
+local PATIENCE, LOOK = 60, 1
+-- All turns of "store" are taken, and for so many seconds none of them has ended: it stalls.
+local STALLED = 3
 -- A call of a request that has ended may be under way a little longer than its turn.
 local NO_STATE, SECOND_TRY = "no available Lua vm", 0.01
 -- While a worker is to stop, it ends as soon as it waits for no timer.
 local TICK = 0.1
 
-local turns
+local turns, ended
 
-local function turn_of(pool)
+local function turn_of(name)
   if not turns then -- by each worker for itself
-    turns = { store = semaphore.new(M.LIMIT.store), bytes = semaphore.new(M.LIMIT.bytes) }
+    turns, ended = {}, {}
+    for each, limit in pairs(M.LIMIT) do
+      turns[each], ended[each] = semaphore.new(limit), ngx.now()
+    end
   end
-  return turns[pool]
+  return turns[name]
 end
 
 -- How many turns this request has.
 local function held()
   local ctx = ngx.ctx
-  ctx.epoch_turns = ctx.epoch_turns or { store = 0, bytes = 0 }
+  ctx.epoch_turns = ctx.epoch_turns or { store = 0, bytes = 0, moves = 0 }
   return ctx.epoch_turns
 end
 
-local function take(pool)
-  local ok = turn_of(pool):wait(PATIENCE)
-  if not ok then
-    return errors.fail("busy", "the registry has too much to do; try again later")
-  end
-  held()[pool] = held()[pool] + 1
-  return true
+local function give(name)
+  held()[name] = held()[name] - 1
+  ended[name] = ngx.now()
+  turn_of(name):post()
 end
 
-local function give(pool)
-  held()[pool] = held()[pool] - 1
-  turn_of(pool):post()
+local function is_stalled(name, turn)
+  return name == "store" and turn:count() <= 0 and ngx.now() - ended[name] > STALLED
+end
+
+local function take_one(name)
+  local turn = turn_of(name)
+  local deadline = ngx.now() + PATIENCE
+  if turn:count() > 0 then
+    ended[name] = ngx.now()
+  end
+  while not is_stalled(name, turn) and ngx.now() < deadline do
+    if turn:wait(LOOK) then
+      held()[name] = held()[name] + 1
+      return true
+    end
+  end
+  return errors.fail("busy", "the registry has too much to do; try again later")
+end
+
+local function take(pool)
+  for i, name in ipairs(TURNS[pool]) do
+    local ok, err = take_one(name)
+    if not ok then
+      for earlier = 1, i - 1 do
+        give(TURNS[pool][earlier])
+      end
+      return nil, err
+    end
+  end
+  return true
 end
 
 --- Hands back the turns of a request that has ended: for log_by_lua.
 function M.release()
-  for pool, n in pairs(ngx.ctx.epoch_turns or {}) do
+  for name, n in pairs(ngx.ctx.epoch_turns or {}) do
     for _ = 1, n do
-      give(pool)
+      give(name)
     end
   end
 end
@@ -97,7 +131,7 @@ local function answer(started, ok, first, ...)
 end
 
 --- What a job answers; nil and the error when it fails.
----@param pool "store"|"bytes"
+---@param pool "store"|"bytes"|"moves"
 ---@param job string
 ---@param fn string
 ---@param ... any
@@ -109,7 +143,9 @@ function M.call(pool, job, fn, ...)
   local ticking = ngx.thread.spawn(tick)
   local answered = run(POOL[pool], "epoch.gateway.thread", "run", store.spec(), job, fn, ...)
   ngx.thread.kill(ticking)
-  give(pool)
+  for _, name in ipairs(TURNS[pool]) do
+    give(name)
+  end
   return answer(answered[1], answered[2], answered[3], answered[4], answered[5])
 end
 

@@ -11,6 +11,7 @@ local ranges = require "epoch.gateway.ranges"
 local reference = require "epoch.reference"
 local reply = require "epoch.gateway.reply"
 local settings = require "epoch.gateway.settings"
+local store = require "epoch.gateway.store"
 local threads = require "epoch.gateway.threads"
 
 local M = {}
@@ -26,9 +27,9 @@ local function job(fn, ...)
   return threads.call("store", "uploads", fn, ...)
 end
 
--- The same for what moves bytes.
+-- The same for what moves bytes: into a bucket as far away as that is.
 local function heavy_job(fn, ...)
-  return threads.call("bytes", "uploads", fn, ...)
+  return threads.call(store.root() and "bytes" or "moves", "uploads", fn, ...)
 end
 
 -- How a failure is told: a full disk in words that name no path, a session that is none by its code.
@@ -82,7 +83,7 @@ end
 
 -- A blob that comes as one body.
 local function put(request, digest)
-  local chunk, err = arrival.receive(nothing_hashed(algorithm_of(digest)))
+  local chunk, err = arrival.receive(nothing_hashed(algorithm_of(digest)), { to = { digest = digest }, from = 0 })
   local ok
   if chunk then
     ok, err = heavy_job("put", digest, chunk)
@@ -188,8 +189,9 @@ local function keep_alive(request)
   end
 end
 
--- Receives the next piece of a session, if the request has the right one: a chunk.
-local function next_chunk(request, session)
+-- Receives the next piece of a session, if the request has the right one: a chunk. `digest`: what all
+-- of it will have, where that is known.
+local function next_chunk(request, session, digest)
   local range, err, code = ranges.parse(ngx.var.http_content_range, tonumber(ngx.var.http_content_length))
   if range == nil then
     return nil, err, code
@@ -198,10 +200,14 @@ local function next_chunk(request, session)
       :format(session.offset, range.first))
   end
   local chunk
-  chunk, err = arrival.receive(session.hash, keep_alive(request))
+  chunk, err = arrival.receive(session.hash, {
+    to = { id = request.session, name = request.name, digest = digest }, from = session.offset,
+    idle = keep_alive(request),
+  })
   if not chunk then
     return failed(err)
   elseif range and chunk.size ~= range.size then
+    arrival.drop(chunk)
     return nil, errors.new("size_mismatch", ("Content-Range says %.0f bytes, %.0f have come"):format(range.size,
       chunk.size))
   end
@@ -249,7 +255,7 @@ function M.upload_finish(request)
   elseif session.offset == 0 then -- nothing has been hashed the other way yet
     session.hash = nothing_hashed(algorithm_of(digest))
   end
-  chunk, err, code = next_chunk(request, session)
+  chunk, err, code = next_chunk(request, session, digest)
   if not chunk then
     return nil, err, code
   end

@@ -4,8 +4,9 @@ local errors = require "epoch.errors"
 local sessions = require "epoch.gateway.sessions"
 
 local M = {
-  append = sessions.append, cancel = sessions.cancel, finish = sessions.finish, put = sessions.put,
-  start = sessions.start, state = sessions.state, sweep = sessions.sweep, touch = sessions.touch,
+  ahead = sessions.ahead, append = sessions.append, cancel = sessions.cancel, drop = sessions.drop,
+  finish = sessions.finish, put = sessions.put, start = sessions.start, state = sessions.state, sweep = sessions.sweep,
+  touch = sessions.touch,
 }
 
 -- Hashes a part of a file that may still be growing, and has the kernel write it to disk: what it
