@@ -313,6 +313,7 @@ build = {
     ["epoch.gateway.access.networks"] = "lua/epoch/gateway/access/networks.lua",
     ["epoch.gateway.access.scopes"] = "lua/epoch/gateway/access/scopes.lua",
     ["epoch.gateway.access.tokens"] = "lua/epoch/gateway/access/tokens.lua",
+    ["epoch.gateway.ahead"] = "lua/epoch/gateway/ahead.lua",
     ["epoch.gateway.arrival"] = "lua/epoch/gateway/arrival.lua",
     ["epoch.gateway.blobs"] = "lua/epoch/gateway/blobs.lua",
     ["epoch.gateway.conf"] = "lua/epoch/gateway/conf.lua",
