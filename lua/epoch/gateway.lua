@@ -10,6 +10,9 @@
 --
 -- examples/openresty/nginx.conf is complete. nginx moves the bytes, Lua decides, and what takes
 -- time happens in threads (epoch.gateway.threads).
+local access = require "epoch.gateway.access"
+local audit = require "epoch.gateway.audit"
+local metrics = require "epoch.gateway.metrics"
 local ngx = require "ngx"
 local origin = require "epoch.gateway.origin"
 local reply = require "epoch.gateway.reply"
@@ -25,6 +28,7 @@ local HANDLERS = {
   blob_delete = "blobs", blob_get = "blobs", blob_put = "uploads",
   catalog = "listings", tags = "listings", referrers = "listings",
   healthz = "status", ping = "status", readyz = "status",
+  metrics = "metrics", token = "access.flow",
   manifest_delete = "manifests", manifest_get = "manifests", manifest_put = "manifests",
   upload_append = "uploads", upload_cancel = "uploads", upload_finish = "uploads", upload_start = "uploads",
   upload_status = "uploads",
@@ -42,6 +46,9 @@ function M.setup(options)
   if ok then
     ok, err = origin.setup()
   end
+  if ok then
+    ok, err = access.configure()
+  end
   if not ok then
     error(tostring(err), 2)
   end
@@ -53,20 +60,40 @@ end
 --- For init_worker_by_lua: opens what each worker has of its own.
 function M.start()
   store.here()
+  metrics.start()
+end
+
+-- What is known of a request from here to its end.
+local function begin(route, method)
+  route.method = method
+  ngx.ctx.epoch = route
+  ngx.var.epoch_action = route.action
+  ngx.var.epoch_name = route.name or ""
+  metrics.begin(route.action)
+  audit.begin(route)
 end
 
 --- Finds out what is asked for, and whether it may be: for access_by_lua.
 function M.access()
-  local route, err, code, allow = routes.parse(ngx.req.get_method(), ngx.var.uri)
-  if not route then
+  local method = ngx.req.get_method()
+  local ok, err, code = access.arrive(method)
+  if ok == "answered" then
+    return ngx.exit(ngx.HTTP_OK)
+  end
+  local route, allow
+  if ok then
+    route, err, code, allow = routes.parse(method, ngx.var.uri)
+    ok = route
+  end
+  if ok then
+    begin(route, method)
+    ok, err, code = access.admit(route)
+  end
+  if not ok then
     reply.header("Allow", allow)
     reply.fail(err, code)
     return ngx.exit(ngx.HTTP_OK)
   end
-  route.method = ngx.req.get_method()
-  ngx.ctx.epoch = route
-  ngx.var.epoch_action = route.action
-  ngx.var.epoch_name = route.name or ""
 end
 
 --- Answers: for content_by_lua.
@@ -81,7 +108,13 @@ end
 --- For log_by_lua.
 function M.log()
   threads.release()
-  ngx.log(ngx.INFO, ngx.var.epoch_action, " ", ngx.var.epoch_name, " ", ngx.status)
+  local status, seconds = ngx.status, math.max(0, ngx.now() - ngx.req.start_time())
+  metrics.finish(ngx.var.epoch_action, status, seconds, tonumber(ngx.var.request_length), tonumber(ngx.var.bytes_sent))
+  local request = audit.ending()
+  local event = request and audit.tell(request, status, seconds)
+  if event then
+    metrics.event(event, request.refused)
+  end
 end
 
 return M

@@ -1,4 +1,5 @@
 --- Lists: tags, repositories, and what refers to a manifest; a page at a time, in lexical order.
+local access = require "epoch.gateway.access"
 local json = require "epoch.json"
 local reply = require "epoch.gateway.reply"
 local requests = require "epoch.gateway.requests"
@@ -22,16 +23,48 @@ function M.tags(request)
   if found.more then
     reply.next_page(ngx.var.uri, { n = page.n, last = found.last })
   end
-  return reply.json(200, json.object { { "name", request.name }, { "tags", json.array(found.list) } })
+  return reply.json(200, json.object { { "name", request.asked }, { "tags", json.array(found.list) } })
 end
 
-function M.catalog()
+-- So many names are looked at in one go by who may not see all of them.
+local CHUNK = 1000
+
+-- The names that may be seen: a page of them, as the thread would give one of all names.
+local function seen(sight, n, last)
+  local found = { list = {}, more = false }
+  repeat
+    local chunk, err = threads.call("store", "listings", "repositories", CHUNK, last)
+    if not chunk then
+      return nil, err
+    end
+    for _, name in ipairs(chunk.list) do
+      local may
+      may, err = sight(name)
+      if may == nil then
+        return nil, err
+      elseif may and n and #found.list == n then
+        found.more = n > 0
+        return found
+      elseif may then
+        found.list[#found.list + 1], found.last = name, name
+      end
+    end
+    last = chunk.last
+  until not chunk.more
+  return found
+end
+
+function M.catalog(request)
   local page, err, code = requests.page()
   if not page then
     return nil, err, code
   end
-  local found
-  found, err = threads.call("store", "listings", "repositories", page.n, page.last)
+  local sight, found = access.sight(request), nil
+  if sight then
+    found, err = seen(sight, page.n, page.last)
+  else
+    found, err = threads.call("store", "listings", "repositories", page.n, page.last)
+  end
   if not found then
     return nil, err
   end

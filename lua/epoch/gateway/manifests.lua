@@ -24,7 +24,7 @@ local function unknown(request, err)
   if err and err.kind ~= "not_found" then
     return nil, err
   end
-  return nil, errors.new("not_found", ("%s%s%s is not here"):format(request.name,
+  return nil, errors.new("not_found", ("%s%s%s is not here"):format(request.asked,
     request.kind == "tag" and ":" or "@", request.reference)), "MANIFEST_UNKNOWN"
 end
 
@@ -108,7 +108,7 @@ function M.manifest_put(request)
   if not put then
     return nil, err, err.kind == "invalid" and "MANIFEST_INVALID" or nil
   end
-  reply.header("Location", ("/v2/%s/manifests/%s"):format(request.name, request.reference))
+  reply.header("Location", ("/v2/%s/manifests/%s"):format(request.asked, request.reference))
   reply.header("Docker-Content-Digest", put.digest)
   reply.header("OCI-Subject", put.subject)
   reply.header("OCI-Tag", put.tags[1] and table.concat(put.tags, ", ") or nil)

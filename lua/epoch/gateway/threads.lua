@@ -17,6 +17,8 @@ local ngx = require "ngx"
 local semaphore = require "ngx.semaphore"
 local store = require "epoch.gateway.store"
 
+local unpack = rawget(_G, "unpack") or rawget(table, "unpack")
+
 local M = {}
 
 local POOL = { store = "epoch_store", bytes = "epoch_bytes", moves = "epoch_bytes" }
@@ -66,14 +68,14 @@ local function is_stalled(name, turn)
   return name == "store" and turn:count() <= 0 and ngx.now() - ended[name] > STALLED
 end
 
-local function take_one(name)
+local function take_one(name, patience)
   local turn = turn_of(name)
-  local deadline = ngx.now() + PATIENCE
+  local deadline = ngx.now() + patience
   if turn:count() > 0 then
     ended[name] = ngx.now()
   end
   while not is_stalled(name, turn) and ngx.now() < deadline do
-    if turn:wait(LOOK) then
+    if turn:wait(math.min(LOOK, patience)) then
       held()[name] = held()[name] + 1
       return true
     end
@@ -81,9 +83,9 @@ local function take_one(name)
   return errors.fail("busy", "the registry has too much to do; try again later")
 end
 
-local function take(pool)
+local function take(pool, patience)
   for i, name in ipairs(TURNS[pool]) do
-    local ok, err = take_one(name)
+    local ok, err = take_one(name, patience or PATIENCE)
     if not ok then
       for earlier = 1, i - 1 do
         give(TURNS[pool][earlier])
@@ -146,6 +148,33 @@ function M.call(pool, job, fn, ...)
   for _, name in ipairs(TURNS[pool]) do
     give(name)
   end
+  return answer(answered[1], answered[2], answered[3], answered[4], answered[5])
+end
+
+--- The same, but waits only so long: kind "timeout" after that. The thread finishes what it does, and
+--- nobody hears of it; the turn is handed back with the request.
+---@param seconds number
+---@param pool "store"|"bytes"
+---@param job string
+---@param fn string
+---@param ... any
+function M.call_for(seconds, pool, job, fn, ...)
+  local words, n = { ... }, select("#", ...)
+  local deadline = ngx.now() + seconds
+  local ok, err = take(pool, seconds)
+  if not ok then
+    return nil, err
+  end
+  local done, answered = semaphore.new(), nil
+  local running = ngx.thread.spawn(function()
+    answered = run(POOL[pool], "epoch.gateway.thread", "run", store.spec(), job, fn, unpack(words, 1, n))
+    done:post()
+  end)
+  if not done:wait(math.max(0, deadline - ngx.now())) then
+    ngx.thread.kill(running)
+    return errors.fail("timeout", ("%s.%s takes longer than %g seconds"):format(job, fn, seconds))
+  end
+  give(pool)
   return answer(answered[1], answered[2], answered[3], answered[4], answered[5])
 end
 

@@ -3,6 +3,7 @@
 -- The session is read before the body arrives, and changed after it has: nobody holds a lock while
 -- a client takes its time. A wrong digest ends the session, because its bytes can be put right by
 -- nobody; all other failures leave it as it was.
+local access = require "epoch.gateway.access"
 local arrival = require "epoch.gateway.arrival"
 local core = require "epoch.core"
 local errors = require "epoch.errors"
@@ -42,7 +43,7 @@ local function failed(err)
 end
 
 local function location(request, id)
-  return ("/v2/%s/blobs/uploads/%s"):format(request.name, id)
+  return ("/v2/%s/blobs/uploads/%s"):format(request.asked, id)
 end
 
 -- Says where a session stands.
@@ -53,7 +54,7 @@ local function tell_session(request, id, offset)
 end
 
 local function created(request, digest)
-  reply.header("Location", ("/v2/%s/blobs/%s"):format(request.name, digest))
+  reply.header("Location", ("/v2/%s/blobs/%s"):format(request.asked, digest))
   reply.header("Docker-Content-Digest", digest)
   return reply.empty(201)
 end
@@ -134,10 +135,16 @@ local function start(request, algorithm)
   return true
 end
 
--- Blobs are shared: mounted is what is there. Where it comes from only matters to who may read.
+-- Blobs are shared: mounted is what is there. Where it comes from only matters to who may read: what
+-- may not be pulled there is sent like anything else.
 local function mounted(request, digest, from)
   if from ~= nil and not reference.check_name(from) then
     return false
+  elseif from ~= nil then
+    local may, err = access.may(request, "pull", from)
+    if not may then
+      return may, err
+    end
   end
   return job("mountable", request.name, digest)
 end
