@@ -532,6 +532,13 @@ function core.tar_writer(sink, options) end
 ---@return epoch.sink?
 function tar_writer:entry(entry) end
 
+--- The header of the entry that comes next and how many zeros pad its data, for who sends the
+--- bytes of an archive another way: the sink is told nothing.
+---@param entry { name: string, size: integer, mode: integer?, mtime: integer?, pax: string[][]? }
+---@return string? header
+---@return integer padding
+function tar_writer:head(entry) end
+
 --- Ends the archive well.
 ---@return true?
 function tar_writer:finish() end

@@ -59,6 +59,34 @@ describe("the tar writer", function()
     end
   end)
 
+  it("gives headers and paddings alone, with which others write the same", function()
+    local archive, pieces = golden.read("v1-small/import.tar"), {}
+    local out = core.collect(MIB)
+    local writer = core.tar_writer(out, { sparse = tar.SPARSE })
+    for _, e in ipairs(entries_of(archive)) do
+      local head, padding = writer:head { name = e.name, mode = e.mode, size = e.size, mtime = e.mtime, pax = e.pax }
+      pieces[#pieces + 1] = head .. e.data .. ("\0"):rep(padding)
+    end
+    assert(writer:finish())
+    work.assert_same_bytes(archive, table.concat(pieces) .. out:bytes())
+    assert.equal(1024, #out:bytes())
+  end)
+
+  it("refuses for a header alone what it refuses for an entry", function()
+    local writer = core.tar_writer(core.null(), { sparse = tar.SPARSE })
+    assert.same({ nil, "invalid" }, { (writer:head { name = "a/b", size = 1 }),
+                                      (select(3, writer:head { name = "a/b", size = 1 })) })
+    assert(writer:head { name = "a", size = 1 })
+    assert.equal("invalid", (select(3, writer:head { name = "a", size = 1 })))
+    assert.has_error(function() writer:head { name = "b" } end)
+    local body = assert(writer:entry { name = "c", size = 0 })
+    assert.has_error(function() writer:head { name = "d", size = 0 } end)
+    assert(body:finish())
+    assert(writer:finish())
+    assert.equal("invalid", (select(3, writer:head { name = "e", size = 0 })))
+    writer:close()
+  end)
+
   it("writes what the reader reads", function()
     local entries = {
       { name = "snapshot.json", mode = 420, mtime = 5, data = "{}", pax = {} },

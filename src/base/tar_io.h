@@ -57,6 +57,12 @@ struct ep_tar_writer *ep_tar_writer_new(struct ep_host *host, struct ep_sink *si
 enum ep_status ep_tar_writer_entry(struct ep_tar_writer *w,
                                    const struct ep_tar_entry *entry,
                                    struct ep_sink **body, struct ep_err *err) EP_MUST;
+/* The header alone of an entry that comes next, for who sends the bytes of the archive another
+** way, the data and ep_tar_padding zeros behind it: the sink is told nothing. `head` holds
+** until the next entry. When and what is refused: as with ep_tar_writer_entry. */
+enum ep_status ep_tar_writer_head(struct ep_tar_writer *w,
+                                  const struct ep_tar_entry *entry,
+                                  struct ep_tar_head *head, struct ep_err *err) EP_MUST;
 /* Whether the last entry's body still is to be finished. */
 bool ep_tar_writer_busy(const struct ep_tar_writer *w);
 /* Writes the end of the archive, then finishes the sink. EP_OK, EP_AGAIN or EP_ERR. */

@@ -207,19 +207,25 @@ static enum ep_status usable(const struct ep_tar_writer *w, struct ep_err *err)
   return EP_OK;
 }
 
-enum ep_status ep_tar_writer_entry(struct ep_tar_writer *w,
-                                   const struct ep_tar_entry *entry,
-                                   struct ep_sink **body, struct ep_err *err)
+enum ep_status ep_tar_writer_head(struct ep_tar_writer *w,
+                                  const struct ep_tar_entry *entry,
+                                  struct ep_tar_head *head, struct ep_err *err)
 {
-  struct body *b;
   if (usable(w, err) != EP_OK)
     return EP_ERR;
   if (w->place != BETWEEN)
     return ep_fail(err, "invalid", "the end of the archive was begun");
-  b = ep_sink_new(w->obj.host, &body_type, sizeof *b, 0);
+  return ep_tar_out_entry(w->out, entry, head, err);
+}
+
+enum ep_status ep_tar_writer_entry(struct ep_tar_writer *w,
+                                   const struct ep_tar_entry *entry,
+                                   struct ep_sink **body, struct ep_err *err)
+{
+  struct body *b = ep_sink_new(w->obj.host, &body_type, sizeof *b, 0);
   if (!b)
     return ep_fail_memory(err);
-  if (ep_tar_out_entry(w->out, entry, &w->head, err) != EP_OK) {
+  if (ep_tar_writer_head(w, entry, &w->head, err) != EP_OK) {
     ep_release(b);
     return EP_ERR;
   }

@@ -208,12 +208,13 @@ static void check_entry(lua_State *L, int t, struct ep_tar_entry *e,
   e->records_n = check_records(L, t, records);
 }
 
+static const char *const entry_options[] = {"name", "mode", "size", "mtime", "pax", NULL};
+
 /* writer:entry{name=, mode=, size=, mtime=, pax=} -> sink | nil, message, code */
 static int writer_entry(lua_State *L)
 {
-  static const char *const known[] = {"name", "mode", "size", "mtime", "pax", NULL};
   struct ep_tar_writer *w = lep_check(L, 1, LEP_TAR_WRITER);
-  int t = lep_options(L, 2, false, known);
+  int t = lep_options(L, 2, false, entry_options);
   struct ep_tar_record records[EP_TAR_RECORDS_MAX];
   struct ep_tar_entry entry;
   struct ep_sink *body;
@@ -227,6 +228,24 @@ static int writer_entry(lua_State *L)
     return lep_fail(L, &err);
   lep_setsink(h, body);
   return 1;
+}
+
+/* writer:head{…} -> header, padding behind the data | nil, message, code */
+static int writer_head(lua_State *L)
+{
+  struct ep_tar_writer *w = lep_check(L, 1, LEP_TAR_WRITER);
+  struct ep_tar_record records[EP_TAR_RECORDS_MAX];
+  struct ep_tar_entry entry;
+  struct ep_tar_head head;
+  struct ep_err err;
+  check_entry(L, lep_options(L, 2, false, entry_options), &entry, records);
+  if (ep_tar_writer_busy(w))
+    return luaL_error(L, "the last entry was not finished");
+  if (ep_tar_writer_head(w, &entry, &head, &err) != EP_OK)
+    return lep_fail(L, &err);
+  lua_pushlstring(L, (const char *)head.p, head.n);
+  lep_pushsize(L, (int64_t)ep_tar_padding(entry.size));
+  return 2;
 }
 
 /* writer:finish() -> true | nil, message, code */
@@ -285,11 +304,8 @@ static const luaL_Reg reader_methods[] = {
 };
 
 static const luaL_Reg writer_methods[] = {
-    {"entry", writer_entry},
-    {"finish", writer_finish},
-    {"poison", writer_poison},
-    {"arm", writer_arm},
-    {NULL, NULL},
+    {"entry", writer_entry},   {"head", writer_head}, {"finish", writer_finish},
+    {"poison", writer_poison}, {"arm", writer_arm},   {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {

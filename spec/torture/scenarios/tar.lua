@@ -52,6 +52,10 @@ assert(copy:finish())
 assert(again:bytes() == out:bytes())
 copy:close()
 
+local heads = assert(core.tar_writer(assert(core.null()), options))
+assert(#assert(heads:head { name = "a", size = 10, pax = { { "note", ("x"):rep(5000) } } }) == 6144)
+heads:close()
+
 local spoiled = assert(core.tar_writer(assert(core.null())))
 assert(#assert(spoiled:poison()) == 512)
 spoiled:close()
