@@ -24,7 +24,7 @@
 -- list: the keys that begin with `prefix`, in bytewise order, after the key (or prefix)
 -- `after`, at most `limit` (the store decides otherwise); with `delimiter = "/"` what has
 -- one behind the prefix is told as a prefix only. A page: { keys = { { key =, size =,
--- modified = } }, prefixes = { "a/" }, more = boolean, last = for the next `after`, others =
+-- modified =, and with `etags = true` etag = } }, prefixes = { "a/" }, more = boolean, last = for the next `after`, others =
 -- what stands there and is no object, for those who must not overlook anything: names that no
 -- key can have, links; nil when there is nothing of the kind }.
 --
@@ -84,12 +84,13 @@ end
 ---@param store table
 ---@param prefix string
 ---@param delimiter string?
+---@param etags boolean? with the ETags of the keys
 ---@return { keys: table[], prefixes: string[], others: string[] }?
 ---@return epoch.Error?
-function M.list_all(store, prefix, delimiter)
+function M.list_all(store, prefix, delimiter, etags)
   local all, after = { keys = {}, prefixes = {}, others = {} }, nil
   repeat
-    local page, err = store:list(prefix, { delimiter = delimiter, after = after })
+    local page, err = store:list(prefix, { delimiter = delimiter, after = after, etags = etags })
     if not page then
       return nil, err
     end

@@ -44,12 +44,8 @@ local function path_of(self, key)
   return ok and self.root .. "/" .. key, err
 end
 
-local function stat_etag(stat)
-  return ("file:%s:%.0f.%09.0f:%.0f"):format(stat.id, stat.mtime, stat.mtime_ns, stat.size)
-end
-
 local function info_of(stat)
-  return { size = stat.size, etag = stat_etag(stat), modified = stat.mtime }
+  return { size = stat.size, etag = listing.etag(stat), modified = stat.mtime }
 end
 
 -- The file of a key; anything else of that name is no object.
@@ -89,7 +85,7 @@ function Directory:get(key, range)
       return errors.fail(code, message)
     end
     local now = core.stat(path)
-    local same = now and stat_etag(now) == stat_etag(stat)
+    local same = now and listing.etag(now) == listing.etag(stat)
     if source and not same then
       source:close()
       source = nil
@@ -166,7 +162,7 @@ local function check_conditions(self, key, given)
     end
     etag = hashed.digest
   else
-    etag = stat and stat_etag(stat)
+    etag = stat and listing.etag(stat)
   end
   if etag ~= given.if_match then
     return errors.fail("conflict", ("%s in %s was changed by another"):format(key,

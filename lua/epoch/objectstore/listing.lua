@@ -14,9 +14,17 @@ local SCHEMA = {
   delimiter = { enum = { "/" } },
   after = { type = "string" },
   limit = { type = "integer", min = 1, default = PAGE },
+  etags = { type = "boolean" },
 }
 
 local M = {}
+
+--- The ETag of a file whose bytes are not seen: another one for every file that is put in its place.
+---@param stat epoch.stat
+---@return string
+function M.etag(stat)
+  return ("file:%s:%.0f.%09.0f:%.0f"):format(stat.id, stat.mtime, stat.mtime_ns, stat.size)
+end
 
 local function begins(s, with)
   return s:sub(1, #with) == with
@@ -109,7 +117,7 @@ local function walk(state, dir)
         table.insert(state.page.others, key)
       else
         go_on = emit(state, state.page.keys, key,
-          { key = key, size = one.stat.size, modified = one.stat.mtime })
+          { key = key, size = one.stat.size, modified = one.stat.mtime, etag = state.etags and M.etag(one.stat) or nil })
       end
     elseif not (state.delimiter and #key > #state.prefix and begins(key, state.prefix)) then
       go_on, err = walk(state, key)
@@ -131,7 +139,7 @@ end
 --- A page as epoch.objectstore says.
 ---@param root string
 ---@param prefix string
----@param given { delimiter: string?, after: string?, limit: integer? }?
+---@param given { delimiter: string?, after: string?, limit: integer?, etags: boolean? }?
 ---@return { keys: table[], prefixes: string[], others: string[]?, more: boolean, last: string? }?
 ---@return epoch.Error?
 function M.page(root, prefix, given)
@@ -143,7 +151,7 @@ function M.page(root, prefix, given)
   local page = { keys = {}, prefixes = {}, more = false }
   ok, err = walk({
     root = root, prefix = prefix, page = page, count = 0,
-    delimiter = given.delimiter, after = given.after, limit = given.limit,
+    delimiter = given.delimiter, after = given.after, limit = given.limit, etags = given.etags,
   }, prefix:match("^(.*/)") or "")
   if ok == nil then
     return nil, err

@@ -20,6 +20,7 @@ local SCHEMA = {
   delimiter = { enum = { "/" } },
   after = { type = "string" },
   limit = { type = "integer", min = 1, default = PAGE },
+  etags = { type = "boolean" },
 }
 
 -- Sorts behind every key that begins with what is before it.
@@ -58,7 +59,9 @@ local function add_object(state, element)
     return broken(state.store, ("size or time of %s"):format(text.quote(raw, 80)))
   elseif objectstore.check_key(key) then
     local keys = state.page.keys
-    keys[#keys + 1] = { key = key, size = size, modified = modified }
+    keys[#keys + 1] = {
+      key = key, size = size, modified = modified, etag = state.etags and xml.text(element, "ETag") or nil,
+    }
   else
     add_other(state, key)
   end
@@ -143,7 +146,7 @@ end
 --- A page as epoch.objectstore says.
 ---@param store { session: table, base: string, describe: function } `base`: what stands before every key
 ---@param prefix string
----@param given { delimiter: string?, after: string?, limit: integer? }?
+---@param given { delimiter: string?, after: string?, limit: integer?, etags: boolean? }?
 ---@return { keys: table[], prefixes: string[], others: string[]?, more: boolean, last: string? }?
 ---@return epoch.Error?
 function M.page(store, prefix, given)
@@ -155,7 +158,7 @@ function M.page(store, prefix, given)
   local page = { keys = {}, prefixes = {}, more = false }
   local state = {
     store = store, base = store.base, page = page, prefix = prefix, delimiter = given.delimiter,
-    limit = math.min(given.limit, PAGE),
+    limit = math.min(given.limit, PAGE), etags = given.etags,
   }
   if given.after then -- what begins with a prefix that was told is not told again
     state.after = store.base .. given.after .. (given.delimiter and given.after:sub(-1) == "/" and LAST or "")
