@@ -19,7 +19,7 @@ local M = {}
 M.SPARSE = "COCOON.sparse"
 
 local ENVELOPE = "snapshot.json"
-local DEFAULT_MODE = tonumber("640", 8)
+local ENVELOPE_MODE, DEFAULT_MODE = tonumber("644", 8), tonumber("640", 8)
 
 -- Would the tar writer take it? It refuses exactly what its reader refuses.
 local function check_entry(entry)
@@ -179,7 +179,8 @@ end
 ---@param m epoch.Manifest
 ---@param downloader table
 ---@param given { name: string, tag: string?, digest: string?, local_name: string?, spool_dir: string? }
----@return table? plan for M.write
+---@return table? plan for M.write: first `envelope_entry` with the text `envelope`, then each of
+--- `entries`, { entry =, layer = }
 ---@return epoch.Error?
 function M.plan(task, m, downloader, given)
   local what = ports.asked(given)
@@ -195,9 +196,10 @@ function M.plan(task, m, downloader, given)
     return nil, errors.wrap(mtime, "manifest " .. what)
   end
   local written = envelope.write(conf, given.local_name or given.name)
+  local first = { name = ENVELOPE, mode = ENVELOPE_MODE, size = pieces.measure(written), mtime = mtime or 0 }
   return { name = given.name, downloader = downloader, layers = m.layers, entries = entries,
-           mtime = mtime or 0, is_expanded = m.generation == 1, spool_dir = given.spool_dir,
-           envelope = written, envelope_size = pieces.measure(written) }
+           mtime = first.mtime, is_expanded = m.generation == 1, spool_dir = given.spool_dir,
+           envelope = written, envelope_entry = first }
 end
 
 local function write_entry(task, writer, entry, blob, spec, on_progress)
@@ -264,10 +266,7 @@ function M.write(task, plan, sink, options)
   if not writer then
     return nil, errors.new(code, message), nil
   end
-  local ok, err = write_entry(task, writer, {
-    name = ENVELOPE, mode = tonumber("644", 8), size = plan.envelope_size,
-    mtime = plan.mtime,
-  }, pieces.reader(plan.envelope), {})
+  local ok, err = write_entry(task, writer, plan.envelope_entry, pieces.reader(plan.envelope), {})
   local heard = listeners.new("pull", options)
   heard:plan(plan.layers)
   for _, one in ipairs(plan.entries) do
