@@ -20,9 +20,10 @@ local REMEMBERED = 256
 
 local remembered = lrucache.new(REMEMBERED)
 
+-- Why there is no answer. What else is wrong with what is stored is not the client's doing.
 local function unknown(request, err)
-  if err and err.kind ~= "not_found" then
-    return nil, err
+  if err.kind ~= "not_found" then
+    return nil, reply.status_of(err) < 500 and errors.new("internal", err.message) or err
   end
   return nil, errors.new("not_found", ("%s%s%s is not here"):format(request.asked,
     request.kind == "tag" and ":" or "@", request.reference)), "MANIFEST_UNKNOWN"
@@ -58,10 +59,7 @@ function M.manifest_get(request)
     end
   end
   reply.header("Docker-Content-Digest", found.digest)
-  reply.header("ETag", '"' .. found.digest .. '"')
-  if ngx.var.http_if_none_match == '"' .. found.digest .. '"' then
-    return reply.not_modified()
-  end
+  reply.header("ETag", '"' .. found.digest .. '"') -- nginx compares it with If-None-Match
   return reply.bytes(200, found.bytes, found.media_type)
 end
 

@@ -14,7 +14,7 @@ local STATUS = {
 -- Codes of the OCI specification for kinds of errors, where the handler names none.
 local CODE = {
   blob_unknown = "MANIFEST_BLOB_UNKNOWN", denied = "DENIED", digest_mismatch = "DIGEST_INVALID",
-  rate_limited = "TOOMANYREQUESTS", size_mismatch = "SIZE_INVALID", too_large = "SIZE_INVALID",
+  range = "RANGE_INVALID", rate_limited = "TOOMANYREQUESTS", size_mismatch = "SIZE_INVALID", too_large = "SIZE_INVALID",
   unauthorized = "UNAUTHORIZED", unsupported = "UNSUPPORTED",
 }
 
@@ -80,14 +80,6 @@ function M.empty(status)
   if status ~= 204 then
     ngx.header["Content-Length"] = "0"
   end
-  ngx.send_headers()
-  return true
-end
-
---- The client has it already.
----@return true
-function M.not_modified()
-  ngx.status = 304
   ngx.send_headers()
   return true
 end

@@ -1,8 +1,13 @@
 --- What a request brings along: small bodies, numbers in its query, the type of its body.
+local core = require "epoch.core"
 local errors = require "epoch.errors"
 local ngx = require "ngx"
+local semaphore = require "ngx.semaphore"
 
 local M = {}
+
+-- Seconds between two looks at a body that arrives.
+local PAUSE = 0.01
 
 local function read_file(path)
   local file, why = io.open(path, "rb")
@@ -14,13 +19,27 @@ local function read_file(path)
   return bytes
 end
 
-local function file_size(path)
-  local file = io.open(path, "rb")
-  local size = file and file:seek("end")
-  if file then
-    file:close()
+local function size_of(path)
+  local stat = path and core.stat(path)
+  return stat and stat.size or 0
+end
+
+-- Reads a body that does not say how long it is: false as soon as it is longer than that.
+local function read_at_most(max)
+  local over, news = false, semaphore.new()
+  local reader = ngx.thread.spawn(function()
+    ngx.req.read_body()
+    over = true
+    news:post()
+  end)
+  while not over do
+    if size_of(ngx.var.request_body_file) > max then
+      ngx.thread.kill(reader)
+      return false
+    end
+    news:wait(PAUSE)
   end
-  return size or 0
+  return true
 end
 
 --- The body, at most `max` bytes of it.
@@ -35,12 +54,15 @@ function M.body(max, what)
   end
   if said and said > max then
     return too_large()
+  elseif said then
+    ngx.req.read_body()
+  elseif not read_at_most(max) then
+    return too_large()
   end
-  ngx.req.read_body()
   local path = ngx.req.get_body_file()
   if not path then
     return ngx.req.get_body_data() or ""
-  elseif file_size(path) > max then
+  elseif size_of(path) > max then
     return too_large()
   end
   return read_file(path)
@@ -53,7 +75,7 @@ function M.media_type()
   return given and given:match("^%s*([%w!#$&^_.+/-]+)") or nil
 end
 
---- How much of a listing is asked for: at most `n` (nil: all) behind `last`.
+--- How much of a listing is asked for: at most `n` (nil: a page) behind `last`.
 ---@return { n: integer?, last: string? }?
 ---@return epoch.Error?
 ---@return string? code

@@ -77,7 +77,7 @@ function M.blobs(members)
   end
   for _, field in ipairs { "layers", first and "baseImages" or nil } do
     local list = members[field]
-    if type(list) == "table" then
+    if type(list) == "table" and (list[1] ~= nil or next(list) == nil) then
       for _, value in ipairs(list) do
         values[#values + 1] = value
       end

@@ -1,12 +1,16 @@
 --- Lists of a registry, a page at a time. For epoch.gateway.thread.
 local M = {}
 
+-- A page has no more entries than this, whatever is asked for.
+local MOST = 1000
+
 -- The part of a sorted list that is asked for.
 local function page(list, n, last)
+  n = math.min(n or MOST, MOST)
   local found = { list = {}, more = false }
   for _, one in ipairs(list) do
     if not last or one > last then
-      if n and #found.list == n then
+      if #found.list == n then
         found.more = n > 0
         break
       end
