@@ -148,8 +148,8 @@ describe("blobs of the gateway", function()
     local request = ("HEAD %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"):format(PATH,
       #smuggled, smuggled)
     work.write_file(g.dir .. "/raw", request)
-    local pipe = assert(io.popen(("bash -c 'exec 3<>/dev/tcp/127.0.0.1/%s; cat \"%s/raw\" >&3; timeout 5 cat <&3'"):format(
-      g.url:match("%d+$"), g.dir)))
+    local pipe = assert(io.popen(("bash -c 'exec 3<>/dev/tcp/127.0.0.1/%s; cat \"%s/raw\" >&3; timeout 5 cat <&3'")
+      :format(g.url:match("%d+$"), g.dir)))
     local text = pipe:read("*a")
     pipe:close()
     assert.equal(1, select(2, text:gsub("HTTP/1%.1 ", "")), text)

@@ -179,8 +179,8 @@ describe("lists of the gateway", function()
   it("of referrers have links where one page cannot have all", function()
     local subject, all = core.digest("much about it"), {}
     for i = 1, 3 do
-      local bytes = client.manifest({}, ('"annotations":{"n":"%d%s"},"subject":{"mediaType":"%s","digest":"%s","size":5},')
-        :format(i, ("x"):rep(1800000), client.IMAGE, subject))
+      local bytes = client.manifest({}, ('"annotations":{"n":"%d%s"},"subject":{"mediaType":"%s","digest":"%s",'
+        .. '"size":5},'):format(i, ("x"):rep(1800000), client.IMAGE, subject))
       assert.equal(201, client.put_manifest(ask, "refs", core.digest(bytes), bytes).status)
       all[i] = core.digest(bytes)
     end

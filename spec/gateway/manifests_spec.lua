@@ -185,7 +185,8 @@ describe("manifests of the gateway", function()
       local looked = ask("HEAD", "/v2/" .. path)
       assert.same({ 404, "" }, { looked.status, looked.body })
     end
-    local digest = put("a", "rots", client.manifest({}, '"annotations":{"will":"rot"},')).headers["docker-content-digest"]
+    local bytes = client.manifest({}, '"annotations":{"will":"rot"},')
+    local digest = put("a", "rots", bytes).headers["docker-content-digest"]
     work.write_file(g.root .. "/manifests/a/_digests/" .. digest:gsub(":", "-") .. ".json", client.manifest())
     local answer = ask("GET", "/v2/a/manifests/" .. digest)
     assert.equal(500, answer.status)

@@ -95,7 +95,8 @@ describe("routes.parse", function()
   end)
 
   it("lets no tag through that could leave its place", function()
-    for _, tag in ipairs { "..", ".", ".a", "-a", "a b", "a\0b", "a\n", "a%2f", "a\\b", "\195\169", "a*", "a@b", "a'" } do
+    for _, tag in ipairs { "..", ".", ".a", "-a", "a b", "a\0b", "a\n", "a%2f", "a\\b", "\195\169", "a*", "a@b",
+                           "a'" } do
       assert.equal("TAG_INVALID", refused("PUT", "/v2/a/manifests/" .. tag).code, tag)
       assert.equal("TAG_INVALID", refused("DELETE", "/v2/a/manifests/" .. tag).code, tag)
       local err = refused("GET", "/v2/a/manifests/" .. tag)
