@@ -435,6 +435,7 @@ build = {
     ["epoch.snapshot.envelope"] = "lua/epoch/snapshot/envelope.lua",
     ["epoch.snapshot.fields"] = "lua/epoch/snapshot/fields.lua",
     ["epoch.snapshot"] = "lua/epoch/snapshot/init.lua",
+    ["epoch.snapshot.machine"] = "lua/epoch/snapshot/machine.lua",
     ["epoch.snapshot.old"] = "lua/epoch/snapshot/old.lua",
     ["epoch.snapshot.push"] = "lua/epoch/snapshot/push.lua",
     ["epoch.snapshot.stream"] = "lua/epoch/snapshot/stream.lua",

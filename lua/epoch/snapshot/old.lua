@@ -1,16 +1,14 @@
 --- A snapshot of generation 1 in the terms of generation 2: its config, of what its manifest says
--- and what its own config.json says besides, and its files with their holes, which were stored
--- as zeros.
+-- and what its own config.json and state.json say besides, and its files with their holes, which
+-- were stored as zeros.
 local core = require "epoch.core"
 local errors = require "epoch.errors"
 local json = require "epoch.json"
+local machine = require "epoch.snapshot.machine"
 local ports = require "epoch.ports"
 local text = require "epoch.text"
 
 local M = {}
-
--- A config.json of a machine has some hundred bytes; one that is no such thing is not read.
-local CONFIG_MAX = 1024 * 1024
 
 -- As many pieces as a sparse map of 1 MiB has room for, with offsets and lengths of 13 digits.
 local PIECES = 26000
@@ -40,41 +38,36 @@ function M.base_ids(m)
   return ids
 end
 
-local function is_count(value)
-  return json.size(value) and value > 0
-end
-
--- What the machine's own config says, in the places where cloud-hypervisor has it.
-local function machine_of(bytes)
-  local said = json.decode(bytes)
-  local function member(name)
-    return type(said) == "table" and type(said[name]) == "table" and said[name] or {}
-  end
-  local cpu, memory, nics = member("cpus").boot_vcpus, member("memory").size, #member("net")
-  return { cpu = is_count(cpu) and cpu or nil, memory = is_count(memory) and memory or nil,
-           nics = is_count(nics) and nics or nil }
-end
-
--- That of a snapshot, where its manifest does not say it all.
-local function fetch_machine(task, m, downloader, name)
-  local layer
-  for _, one in ipairs(m.layers) do
-    layer = one.title == "config.json" and one.size <= CONFIG_MAX and one or layer
-  end
-  if not layer or (m.cpu > 0 and m.memory > 0 and m.nics > 0) then
-    return {}
-  end
+-- The bytes of a small layer.
+local function fetch(task, downloader, name, layer)
   local blob, err = downloader:get_blob(name, layer.digest)
   if not blob then
-    return nil, errors.wrap(err, "fetch config.json")
+    return nil, errors.wrap(err, "fetch " .. layer.title)
   end
-  local sink = core.collect(CONFIG_MAX)
+  local sink = core.collect(machine.MAX)
   local moved
   moved, err = ports.flow(task, blob, { sink = sink, size = layer.size, digest = layer.digest,
-                                        what = "config.json" })
+                                        what = layer.title })
   local bytes = moved and sink:bytes()
   sink:close()
-  return bytes and machine_of(bytes), err
+  return bytes or nil, err
+end
+
+-- What the machine's own files say.
+local function fetch_machine(task, m, downloader, name)
+  local texts = {}
+  for _, title in ipairs(machine.FILES) do
+    for _, layer in ipairs(m.layers) do
+      if layer.title == title and layer.size <= machine.MAX then
+        local bytes, err = fetch(task, downloader, name, layer)
+        if not bytes then
+          return nil, err
+        end
+        texts[#texts + 1] = bytes
+      end
+    end
+  end
+  return machine.of(texts)
 end
 
 -- A set as epoch.snapshot.fields has it.
@@ -95,17 +88,25 @@ end
 ---@return epoch.snapshot.config?
 ---@return epoch.Error?
 function M.config(task, m, downloader, name)
-  local machine, err = fetch_machine(task, m, downloader, name)
-  if not machine then
+  local said, err = fetch_machine(task, m, downloader, name)
+  if not said then
     return nil, err
   end
-  local values = { imageBlobIds = set_of(M.base_ids(m)) }
+  local ids = M.base_ids(m)
+  for id in pairs(said.base_ids) do
+    ids[id] = true
+  end
+  local values = { imageBlobIds = set_of(ids) }
+  for member, value in pairs(said.values) do
+    values[member] = json.encode(value)
+  end
   for member, value in pairs {
-    snapshotId = m.snapshot_id or "", image = m.image or "", storage = m.storage,
-    cpu = m.cpu > 0 and m.cpu or machine.cpu, memory = m.memory > 0 and m.memory or machine.memory,
-    nics = m.nics > 0 and m.nics or machine.nics,
+    snapshotId = m.snapshot_id or "", image = m.image or "", storage = m.storage, cpu = m.cpu, memory = m.memory,
+    nics = m.nics,
   } do
-    values[member] = value ~= "" and value ~= 0 and json.encode(value) or nil
+    if value ~= "" and value ~= 0 then
+      values[member] = json.encode(value)
+    end
   end
   return { values = values, extra = false, files = {}, created_at = m.created_at }
 end
