@@ -21,7 +21,7 @@ check: all ## run the specs on both VMs; SPEC=file, ARGS=busted's, VMS='lua5.4 l
 	@BUSTED_ARGS="$(ARGS)" $(RUN_SPECS) "$(VMS)" $(SPEC)
 
 interop: all ## specs against other people's programs; says what it skips for want of what
-	@sh scripts/interop.sh && EPOCH_MAY_SKIP=1 BUSTED_ARGS="$(ARGS)" $(RUN_SPECS) "$(VMS)" spec/interop
+	@sh scripts/interop.sh && EPOCH_MAY_SKIP=1 BUSTED_ARGS="$(ARGS)" $(RUN_SPECS) "$(VMS)" $(or $(SPEC),spec/interop)
 
 # One VM: it is the store that is tried, and one cluster is enough for a machine.
 test-scale: all ## an S3 store of eight daemons, killed in turns under load: nothing may be lost

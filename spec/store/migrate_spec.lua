@@ -7,6 +7,7 @@ local json = require "epoch.json"
 local manifest = require "epoch.manifest"
 local media = require "epoch.media"
 local migrate = require "epoch.migrate"
+local migration = require "spec.support.migration"
 local ports = require "epoch.ports"
 local snapshot = require "epoch.snapshot"
 local support = require "spec.support.store"
@@ -16,29 +17,11 @@ local ID = ("cd"):rep(32)
 local OVERLAY = "24e75fa0aa688f6c44aa906b7e8a6aa09f6b05aba4929c4853bdcb6cd6f014ec"
 local BASE = "e084bb2b54af1fe4a4d231dbf55b90b228a948734eeb84c729e0c4e50c489e57"
 
-local function put_image(home, name, parts)
-  local layers = {}
-  for i, part in ipairs(parts) do
-    local digest = core.digest(part[2])
-    assert(home:put_blob(name, digest, #part[2], part[2]))
-    layers[i] = { title = part[1], digest = digest, size = #part[2] }
-  end
-  assert(home:put_manifest(name, "latest", assert(manifest.v1.build {
-    name = name, tag = "latest", snapshot_id = "", layers = layers,
-    created_at = "2026-03-01T00:00:00Z", pushed_at = "2026-03-01T00:00:00Z",
-  })))
-end
-
 -- The golden store, with a second tag and an image, and an empty home: oci:DIR, or file://DIR.
 local function with_homes(to, use)
   support.with_task(function(task, dir)
-    work.write_file(dir .. "/objects.tar", golden.read("gen1/objects.tar"))
-    assert(core.mkdir(dir .. "/old"))
-    os.execute(("tar -xf '%s/objects.tar' -C '%s/old'"):format(dir, dir))
     local from = assert(homes.open(task, "file://" .. dir .. "/old"))
-    local second = golden.read("gen1/manifest.json"):gsub('"v1"', '"v2"'):gsub("T05:16:18", "T06:16:18")
-    assert(from:put_manifest("g-small", "v2", second))
-    put_image(from, "win11", { { "d.raw.part.2", "world" }, { "d.raw.part.1", "hello " } })
+    migration.fill(from, dir)
     local other = assert(homes.open(task, to .. dir .. "/new"))
     use(task, from, other, dir)
     other:close()
@@ -192,7 +175,7 @@ describe("a migration", function()
     with_homes("file://", function(task, from, to)
       local opts = { from = from, to = to, names = { "win11" } }
       assert(migrate.migrate(task, opts))
-      put_image(from, "win11", { { "d.raw", "newer" } })
+      migration.put_image(from, "win11", { { "d.raw", "newer" } })
       assert.same({ "win11:latest migrated 5" }, told(assert(migrate.migrate(task, opts))))
       local bytes = support.put_artifact(to, "win11", "latest", { "another" })
       local ok, err = migrate.migrate(task, opts)
