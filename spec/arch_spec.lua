@@ -17,7 +17,7 @@ local RANK = {
           "objectstore.*", "s3", "s3.*", "layout", "layout.*", "cocoon", "cocoon.*", "kubernetes" },
   -- use cases: sequence and cleanup
   [3] = { "ports", "snapshot", "snapshot.*", "cloudimg", "cloudimg.*", "registry", "registry.*",
-          "migrate", "migrate.*", "copy", "copy.*", "listeners", "gc", "fsck", "fsck.*", "job",
+          "migrate", "migrate.*", "copy", "copy.*", "listeners", "gc", "gc.*", "fsck", "fsck.*", "job",
           "home", "locate", "mirrors", "inspect", "puller", "puller.*" },
   -- the public names
   [4] = { "epoch" },

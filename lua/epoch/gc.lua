@@ -9,8 +9,10 @@
 -- one that is needed, wherever it stands: what is not understood is kept. And where anything among
 -- the manifests cannot be read or is not what it was, nothing at all is removed.
 --
--- The grace is for pushes that have sent blobs and not yet their manifest: without it they would have
--- to be done again.
+-- Uploads in parts that nobody has finished are found, too, where the store has such things.
+--
+-- The grace is for pushes that have sent blobs, or parts of one, and not yet their manifest: without
+-- it they would have to be done again.
 local blobs = require "epoch.objectstore.blobs"
 local errors = require "epoch.errors"
 local json = require "epoch.json"
@@ -18,6 +20,7 @@ local listeners = require "epoch.listeners"
 local options = require "epoch.options"
 local reference = require "epoch.reference"
 local removal = require "epoch.registry.removal"
+local uploads = require "epoch.gc.uploads"
 
 local M = {}
 
@@ -39,9 +42,10 @@ local GC = {
 
 ---@class epoch.gc.Found
 ---@field blobs epoch.gc.Blob[] that nothing needs, and that are older than the grace
+---@field uploads epoch.gc.Upload[] that nobody has finished, and that are older than the grace
 ---@field size integer their bytes
----@field young integer how many more are younger
----@field removed integer how many of them were removed
+---@field young integer how many more blobs are younger
+---@field removed integer how many of the blobs were removed
 ---@field freed integer the bytes of these
 ---@field doubts epoch.Error[] because of which nothing would be removed
 
@@ -246,12 +250,19 @@ function M.run(task, home, given)
   if ok then
     found, err = find_blobs(state)
   end
-  if not found or not opts.delete or #found.blobs == 0 then
+  if found then
+    found, err = uploads.find(state, found)
+  end
+  if not found or not opts.delete or #found.blobs + #found.uploads == 0 then
     return found, err
   elseif state.doubts[1] then
     return doubtful(state)
   end
   state.listeners:plan(found.blobs)
+  ok, err = uploads.abandon(state, found)
+  if not ok then
+    return nil, err
+  end
   return remove_all(state, found)
 end
 

@@ -13,6 +13,13 @@
 -- What is not there is kind "not_found". An object appears whole or not at all, and replaces
 -- what had its key. There is no rename.
 --
+-- A store that takes objects in parts can say what was left in the middle, and remove it:
+--
+--     store:unfinished(oldest)                 -> uploads | nil, err
+--     store:abandon(upload)                    -> true | nil, err            also when not there
+--
+-- uploads: those to which nothing has come since `oldest`, { { key =, id =, size =, modified = } }.
+--
 -- put: `options` are `digest` (checked before the object exists), `on_progress` (told how many
 -- bytes have come), `if_match` (an ETag: only in the place of exactly that) and
 -- `if_none_match = "*"` (only where nothing is); what forbids it is kind "conflict"; `private`

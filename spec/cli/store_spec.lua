@@ -66,7 +66,7 @@ describe("gc", function()
         result.err, 1, true)
       assert.matches("%d%d%d%d%-%d%d%-%d%dT", value.blobs[1].modified)
       value.blobs[1].modified = nil
-      assert.same({ home = c.name, size = 4, young = 0, removed = 1, freed = 4,
+      assert.same({ home = c.name, size = 4, young = 0, removed = 1, freed = 4, uploads = {},
                     blobs = { { digest = gone, size = 4, removed = true } } }, value)
       assert.is_false(c.home:blob_exists("demo", gone))
       assert.is_true(c.home:blob_exists("demo", core.digest("one")))

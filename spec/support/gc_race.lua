@@ -21,7 +21,7 @@ end
 -- A store that lets others have a turn, more or less often, before whatever it does.
 local function jumpy(store, wait)
   return setmetatable({}, { __index = function(_, name)
-    return function(_, ...)
+    return store[name] and function(_, ...)
       wait(6)
       return store[name](store, ...)
     end

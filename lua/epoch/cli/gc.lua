@@ -21,9 +21,16 @@ local function as_json(home, found)
       { "removed", blob.removed },
     }
   end
+  local uploads = {}
+  for i, upload in ipairs(found.uploads) do
+    uploads[i] = json.object {
+      { "key", upload.key }, { "size", upload.size }, { "modified", catalog.time(upload.modified) },
+      { "removed", upload.removed },
+    }
+  end
   return json.object {
     { "home", home:describe() }, { "blobs", json.array(list) }, { "size", found.size }, { "young", found.young },
-    { "removed", found.removed }, { "freed", found.freed },
+    { "removed", found.removed }, { "freed", found.freed }, { "uploads", json.array(uploads) },
   }
 end
 
@@ -37,6 +44,16 @@ end
 
 local function blobs(n, size)
   return ("%s blob%s (%s)"):format(n == 0 and "no" or n, n == 1 and "" or "s", manifest.human_size(size))
+end
+
+-- What was left in the middle: nil where nothing was.
+local function uploads_line(found, deleted)
+  local n, size = #found.uploads, 0
+  for _, upload in ipairs(found.uploads) do
+    size = size + upload.size
+  end
+  return n > 0 and ("%d upload%s that nobody has finished (%s) %s"):format(n, n == 1 and "" or "s",
+    manifest.human_size(size), deleted and "given up" or "can be given up") or nil
 end
 
 -- What there is to know besides the list.
@@ -62,6 +79,10 @@ local function say(job, home, found)
     n, size = found.removed, found.freed
   end
   job:say("epoch: gc: " .. line:format(blobs(n, size), text.printable(home:describe())))
+  local left = uploads_line(found, job.args.delete)
+  if left then
+    job:say("epoch: gc: " .. left)
+  end
 end
 
 function M.run(_, args)

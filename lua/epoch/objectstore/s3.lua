@@ -15,6 +15,7 @@ local puts = require "epoch.s3.put"
 local sessions = require "epoch.s3.session"
 local sigv4 = require "epoch.s3.sigv4"
 local transport = require "epoch.client.transport"
+local unfinished = require "epoch.s3.unfinished"
 local version = require "epoch.version"
 local whole = require "epoch.whole"
 
@@ -52,10 +53,8 @@ local OPTIONS = {
 
 local RANGE = { offset = { type = "integer", min = 0 }, length = { type = "integer", min = 0 } }
 local PUT = {
-  digest = { type = "string" },
-  on_progress = { type = "function" },
-  if_match = { type = "string" },
-  if_none_match = { enum = { "*" } },
+  digest = { type = "string" }, on_progress = { type = "function" },
+  if_match = { type = "string" }, if_none_match = { enum = { "*" } },
   private = { type = "boolean" }, -- as everything in a bucket is
 }
 local PRESIGN = {
@@ -64,7 +63,7 @@ local PRESIGN = {
 }
 
 local S3 = { __name = "epoch.objectstore.s3", copy = copies.copy }
-S3.__index = S3
+S3.__index, S3.unfinished, S3.abandon = S3, unfinished.find, unfinished.abandon
 
 local M = {}
 
