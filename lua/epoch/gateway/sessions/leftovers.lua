@@ -2,13 +2,11 @@
 -- there for a while.
 local objectstore = require "epoch.objectstore"
 local parts = require "epoch.s3.parts"
+local unfinished = require "epoch.s3.unfinished"
 
 local M = {}
 
 local ROOT = "uploads/"
-
--- Under which uploads in parts are begun: pieces of sessions, and blobs that came in one piece.
-local BEGUN = { ROOT, "blobs/" }
 
 -- Calls `use` for each until it fails.
 local function each(list, use)
@@ -55,19 +53,6 @@ function M.remove(store, id)
   end)
 end
 
--- When a part came last, or the upload began.
-local function activity_of(store, upload)
-  local list, err = parts.list(store, upload)
-  if not list then
-    return err.kind == "not_found" and 0 or nil, err
-  end
-  local latest = upload.modified
-  for _, part in ipairs(list) do
-    latest = math.max(latest, part.modified or 0)
-  end
-  return latest
-end
-
 -- When anything was stored under a prefix for the last time: a chunk that takes long has no record yet.
 local function latest_under(store, prefix)
   local page, err = objectstore.list_all(store, prefix)
@@ -83,9 +68,9 @@ local function latest_under(store, prefix)
     latest = math.max(latest, one.modified)
   end
   local ok, why = each(list, function(upload)
-    local at, failed = activity_of(store, upload)
-    latest = math.max(latest, at or 0)
-    return at, failed
+    local found, failed = unfinished.look(store, upload)
+    latest = math.max(latest, found and found.modified or 0)
+    return found ~= nil, failed
   end)
   return ok and latest, why
 end
@@ -130,23 +115,13 @@ local function is_dead(store, id, before, active)
 end
 
 local function sweep_begun(store, before)
-  for _, prefix in ipairs(BEGUN) do
-    local list, err = parts.uploads(store, prefix)
-    local ok = list
-    if list then
-      ok, err = each(list, function(upload)
-        local at, why = activity_of(store, upload)
-        if not at or at >= before then
-          return at, why
-        end
-        return parts.abort(store, upload)
-      end)
-    end
-    if not ok then
-      return nil, err
-    end
+  local list, err = unfinished.find(store, before - 1)
+  if not list then
+    return nil, err
   end
-  return true
+  return each(list, function(upload)
+    return parts.abort(store, upload)
+  end)
 end
 
 --- Removes sessions, and what belongs to none, where the last activity was before that time.
