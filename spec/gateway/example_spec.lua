@@ -3,8 +3,6 @@
 local conf = require "epoch.gateway.conf"
 local core = require "epoch.core"
 local gateway = require "spec.support.gateway"
-local http = require "spec.support.http"
-local server = require "spec.support.server"
 local work = require "spec.support.work"
 
 -- Directives in order, a line each, without comments and with single spaces.
@@ -64,30 +62,16 @@ describe("examples/openresty/nginx.conf", function()
   end
 
   it("serves as it stands, with the paths of this machine", function()
-    work.in_directory(function(dir)
-      local root, bytes = dir .. "/store", "bytes of a blob"
-      local digest, port = core.digest(bytes), server.free_ports(1)[1]
-      assert(core.mkdir(root .. "/blobs/sha256"))
-      work.write_file(root .. "/blobs/sha256/" .. digest:match("%x+$"), bytes)
-      work.write_file(dir .. "/nginx.conf", gateway.example { listen = "127.0.0.1:" .. port, root = root, dir = dir })
-      work.with_loop(nil, function(loop)
-        local nginx = assert(core.which("nginx", os.getenv("PATH") .. ":/usr/sbin"))
-        local process = assert(loop:spawn {
-          argv = { nginx, "-c", dir .. "/nginx.conf", "-e", "stderr" }, env = { HOME = dir },
-          stdout = "null", stderr = false,
-        })
-        local answer
-        assert(http.step(loop, 20, function()
-          answer = http.fetch(loop, { url = ("http://127.0.0.1:%d/v2/any/blobs/%s"):format(port, digest), proxy = "" })
-          return answer ~= nil or process:wait() ~= nil
-        end))
-        process:kill("QUIT")
-        local ended = assert(http.await(loop, process, "wait"))
-        process:close()
-        assert.equal("", ended.stderr)
-        assert.equal(0, ended.code)
-        assert.same({ 200, bytes }, { answer.status, answer.body })
-      end)
-    end)
+    local g = gateway.start { example = true, workers = 2 }
+    local bytes = "bytes of a blob"
+    local digest = core.digest(bytes)
+    assert(core.mkdir(g.root .. "/blobs/sha256"))
+    work.write_file(g.root .. "/blobs/sha256/" .. digest:match("%x+$"), bytes)
+    local answer = g:get("/v2/any/blobs/" .. digest)
+    g:signal("QUIT")
+    local code, log = g:wait(), g:log()
+    g:stop()
+    assert.same({ 200, bytes }, { answer.status, answer.body })
+    assert.same({ 0, "" }, { code, log })
   end)
 end)

@@ -79,30 +79,35 @@ describe("epoch serve", function()
       assert.equal(200, g:get("/v2/").status)
     end)
 
-    it("from anywhere, also with words that name files relatively", function()
-      work.in_directory(function(dir)
-        work.write_file(dir .. "/c.lua", 'gateway = { store = "file://' .. dir .. '/s" }\n')
-        work.with_loop(nil, function(loop)
-          local port = server.free_ports(1)[1]
-          local process = assert(loop:spawn {
-            argv = { children.lua, work.here() .. "/epoch.lua", "serve", "--config", "c.lua", "--addr",
-                     "localhost:" .. port },
-            cwd = dir, stdout = "null", stderr = false, env = { PATH = os.getenv("PATH") },
-          })
-          local status
-          assert(http.step(loop, 20, function()
-            local answer = http.fetch(loop, { url = ("http://127.0.0.1:%d/v2/"):format(port), proxy = "" })
-            status = answer and answer.status
-            return status or process:wait()
-          end))
-          process:kill("TERM")
-          local ended = program.wait(loop, process)
-          assert.equal(200, status, ended.stderr)
-          assert.equal(0, ended.code)
-          has(("epoch: serving file://%s/s on http://127.0.0.1:%d\n"):format(dir, port), ended.stderr)
+    for _, how in ipairs { "an option", "the environment" } do
+      it("from anywhere, also where " .. how .. " names a file relatively", function()
+        work.in_directory(function(dir)
+          work.write_file(dir .. "/c.lua", 'gateway = { store = "file://' .. dir .. '/s" }\n')
+          work.with_loop(nil, function(loop)
+            local port = server.free_ports(1)[1]
+            local argv = { children.lua, work.here() .. "/epoch.lua", "serve", "--addr", "localhost:" .. port }
+            local env = { PATH = os.getenv("PATH") }
+            if how == "an option" then
+              argv[#argv + 1] = "--config=c.lua"
+            else
+              env.EPOCH_CONFIG = "c.lua"
+            end
+            local process = assert(loop:spawn { argv = argv, cwd = dir, stdout = "null", stderr = false, env = env })
+            local status
+            assert(http.step(loop, 20, function()
+              local answer = http.fetch(loop, { url = ("http://127.0.0.1:%d/v2/"):format(port), proxy = "" })
+              status = answer and answer.status
+              return status or process:wait()
+            end))
+            process:kill("TERM")
+            local ended = program.wait(loop, process)
+            assert.equal(200, status, ended.stderr)
+            assert.equal(0, ended.code)
+            has(("epoch: serving file://%s/s on http://127.0.0.1:%d\n"):format(dir, port), ended.stderr)
+          end)
         end)
       end)
-    end)
+    end
   end)
 
   describe("passes on", function()

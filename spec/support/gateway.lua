@@ -10,6 +10,7 @@
 
 local certificates = require "spec.support.certificates"
 local core = require "epoch.core"
+local example = require "spec.support.gateway_example"
 local http = require "spec.support.http"
 local interpreter = require "spec.support.interpreter"
 local lfs = require "lfs"
@@ -185,7 +186,9 @@ end
 
 -- Only what a run needs and what the spec says: nothing of the caller's homes and secrets.
 local function environment(self, given)
-  local env = { PATH = os.getenv("PATH"), LC_ALL = "C.UTF-8", HOME = self.dir }
+  local env = {
+    PATH = os.getenv("PATH"), LC_ALL = "C.UTF-8", HOME = self.dir, EPOCH_CONFIG = self.dir .. "/config.lua",
+  }
   for name, value in pairs(given or {}) do
     env[name] = value
   end
@@ -194,7 +197,7 @@ end
 
 local function words_of(self, options)
   local words = {
-    interpreter.path(), "epoch.lua", "serve", "--config", self.dir .. "/config.lua", "--store", self.store,
+    interpreter.path(), "epoch.lua", "serve", "--store", self.store,
     "--addr", options.addr or "127.0.0.1:0", "--workers", tostring(options.workers or 1),
   }
   if options.tls then
@@ -209,30 +212,8 @@ local function words_of(self, options)
   return words
 end
 
---- examples/openresty/nginx.conf for this machine: with our modules, on this address and store, and
---- where it may write.
----@param values { listen: string, root: string, dir: string }
----@return string
-function M.example(values)
-  local here, temporary = work.here(), {}
-  local function at(path)
-    return function() return path end
-  end
-  for i, name in ipairs { "proxy", "fastcgi", "uwsgi", "scgi" } do
-    temporary[i] = ("  %s_temp_path %s/%s;\n"):format(name, values.dir, name)
-  end
-  local conf = assert(work.read_file("examples/openresty/nginx.conf"))
-  conf = conf:gsub("user www%-data;[^\n]*\n", lfs.attributes(values.dir, "uid") == 0 and "user root root;\n" or "")
-  conf = conf:gsub("listen 127%.0%.0%.1:8080;", at("listen " .. values.listen .. ";"))
-  conf = conf:gsub("/usr/local/share/lua/5%.1/", at(here .. "/lua/"))
-  conf = conf:gsub("/usr/local/lib/lua/5%.1/", at(here .. "/build/lua/5.1/"))
-  conf = conf:gsub("/srv/vms", at(values.root))
-  conf = conf:gsub("http {\n", function(line) return line .. table.concat(temporary) end)
-  return conf .. ("daemon off;\npid %s/nginx.pid;\nlock_file %s/nginx.lock;\n"):format(values.dir, values.dir)
-end
-
-local KNOWN = { addr = true, config = true, env = true, options = true, store = true, tls = true, words = true,
-                workers = true }
+local KNOWN = { addr = true, config = true, env = true, example = true, options = true, store = true, tls = true,
+                words = true, workers = true }
 
 ---@class spec.GatewayOptions
 ---@field store string? a home; by default a new directory, `root`
@@ -243,6 +224,8 @@ local KNOWN = { addr = true, config = true, env = true, options = true, store = 
 ---@field env table<string, string>?
 ---@field words string[]? more words for the command line
 ---@field addr string? 127.0.0.1:0
+---@field example boolean? not epoch serve, but examples/openresty/nginx.conf; of the others it takes store,
+--- options, config, workers and env
 
 --- Starts one, and waits until it says that it serves. With `log`, `url`, `host`, `store` (a home),
 --- `root` (of a directory), `dir` and `pid`.
@@ -260,14 +243,14 @@ function M.start(options)
   work.write_file(dir .. "/config.lua", ("spool_dir = %q\n"):format(dir)
     .. (options.options and "gateway = " .. literal(options.options) .. "\n" or "") .. (options.config or ""))
   local argv = { "/bin/sh", "-c", 'exec "$@" 2>"$0/log"', dir }
-  for _, word in ipairs(words_of(self, options)) do
+  for _, word in ipairs((options.example and example.words or words_of)(self, options)) do
     argv[#argv + 1] = word
   end
   self.loop = assert(core.loop { threads = 0 })
   self.process = assert(self.loop:spawn { argv = argv, env = environment(self, options.env), stdout = "null" })
   self.pid = self.process:pid()
   local ok, why = pcall(eventually, self, "the start", function()
-    self.url = self:log():match("epoch: serving [^\n]+ on (%S+)\n")
+    self.url = options.example and example.url(self) or self:log():match("epoch: serving [^\n]+ on (%S+)\n")
     if not self.url and self.process:wait() then
       error("it does not start:\n" .. self:log(), 0)
     end

@@ -30,7 +30,7 @@ function M.start(options)
   if self.signals then
     self.process, message, code = loop:spawn {
       argv = { options.path, "-p", options.directory, "-c", options.directory .. "/nginx.conf", "-e", "stderr" },
-      env = options.environment, cwd = options.directory, stdout = "null", grace = GRACE,
+      env = options.environment, stdout = "null", grace = GRACE,
     }
     err = not self.process and errors.from_core(message, code) or nil
   end
