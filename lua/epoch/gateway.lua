@@ -5,13 +5,16 @@
 --     location / {
 --       access_by_lua_block    { require("epoch.gateway").access() }
 --       content_by_lua_block   { require("epoch.gateway").content() }
+--       error_page             500 503 @epoch_failed;
 --     }
+--     location @epoch_failed   { content_by_lua_block { require("epoch.gateway").failed() } }
 --     log_by_lua_block         { require("epoch.gateway").log() }
 --
 -- examples/openresty/nginx.conf is complete. nginx moves the bytes, Lua decides, and what takes
 -- time happens in threads (epoch.gateway.threads).
 local access = require "epoch.gateway.access"
 local audit = require "epoch.gateway.audit"
+local errors = require "epoch.errors"
 local metrics = require "epoch.gateway.metrics"
 local ngx = require "ngx"
 local origin = require "epoch.gateway.origin"
@@ -103,6 +106,13 @@ function M.content()
   if not ok then
     reply.fail(err, code)
   end
+end
+
+--- Says what nginx could not do by itself, such as spooling a body to a disk that is full, as the
+--- specification has it: for an error_page.
+function M.failed()
+  reply.fail(errors.new(ngx.status == 503 and "busy" or "internal",
+    ("nginx answers %d; its log says why"):format(ngx.status)))
 end
 
 --- For log_by_lua.

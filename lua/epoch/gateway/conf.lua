@@ -159,7 +159,9 @@ ${dollar}${resolver}  lua_package_path ${lua_path};
 ${upstream}  server {
 ${listen}    merge_slashes off;
     uninitialized_variable_warn off;
+    location @epoch_failed { content_by_lua_block { require("epoch.gateway").failed() } }
     location / {
+      error_page 500 503 @epoch_failed;
       set $epoch_action "";
       set $epoch_name "";
       access_by_lua_block { require("epoch.gateway").access() }
