@@ -263,20 +263,20 @@ describe("uploads to the gateway", function()
 
   it("that do not fit on the disk say so, and leave a store that works", function()
     work.in_directory(function(dir)
-      if work.output(("mount -t tmpfs -o size=8m none '%s' 2>/dev/null && echo yes"):format(dir)) ~= "yes" then
+      if work.output(("mount -t tmpfs -o size=24m none '%s' 2>/dev/null && echo yes"):format(dir)) ~= "yes" then
         return pending("needs root, to mount a small file system")
       end
       local done, why = pcall(with_gateway, { workers = 1, store = "file://" .. dir }, function(g)
-        local path, three = start(g), work.noise(3 * 1024 * 1024)
-        assert.equal(202, ask(g, "PATCH", path, { body = three }).status)
+        local path, first = start(g), work.noise(10 * 1024 * 1024)
+        assert.equal(202, ask(g, "PATCH", path, { body = first }).status)
         -- spooled it fits, but not copied
-        local answer = ask(g, "PATCH", path, { body = work.noise(4 * 1024 * 1024) })
+        local answer = ask(g, "PATCH", path, { body = work.noise(9 * 1024 * 1024) })
         assert.equal(507, answer.status, answer.body)
         assert.is_nil(answer.body:find(dir, 1, true), answer.body)
         assert.equal("UNKNOWN", uploads.code(answer))
-        assert.equal(#three, uploads.offset(g, path))
+        assert.equal(#first, uploads.offset(g, path))
         -- not even spooled
-        local huge = work.noise(6 * 1024 * 1024)
+        local huge = work.noise(16 * 1024 * 1024)
         for _ = 1, 10 do -- more often than there are turns for threads
           answer = ask(g, "PUT", "/v2/a/b/blobs/" .. core.digest(huge), { body = huge })
           assert.equal(500, answer.status)
@@ -286,7 +286,7 @@ describe("uploads to the gateway", function()
 
         local more = work.noise(1024 * 1024)
         assert.equal(202, ask(g, "PATCH", path, { body = more }).status)
-        assert.equal(201, finish(g, path, core.digest(three .. more)).status)
+        assert.equal(201, finish(g, path, core.digest(first .. more)).status)
         assert.equal(1, uploads.check_blobs(g.root))
         assert.is_nil(g:log():find("exited on signal", 1, true))
       end)

@@ -10,8 +10,8 @@
 --
 -- nginx has a Lua state for each call that is under way, and no more than it was told: so only so
 -- many calls are, and the others wait for their turn; not where the store has stalled: who waited there
--- would wait in vain. A request that ends while it has a call under
--- way (its client went away) hands back its turn in `release`.
+-- would wait in vain. A request that ends while it has a call under way (its client went away, or nginx
+-- could not spool its body) hands back its turn in `release`.
 local errors = require "epoch.errors"
 local ngx = require "ngx"
 local semaphore = require "ngx.semaphore"
@@ -51,17 +51,34 @@ local function turn_of(name)
   return turns[name]
 end
 
--- How many turns this request has.
-local function held()
-  local ctx = ngx.ctx
-  ctx.epoch_turns = ctx.epoch_turns or { store = 0, bytes = 0, moves = 0 }
-  return ctx.epoch_turns
+-- How many turns each request has: those with none are not in it. By the connection's own number and
+-- which of its requests it is, as what Lua knows of a request is lost where nginx leads it elsewhere.
+local held = {}
+
+local function request_key()
+  return ngx.var.connection .. ":" .. ngx.var.connection_requests
+end
+
+local function post(name)
+  ended[name] = ngx.now()
+  turn_of(name):post()
+end
+
+-- Notes that this request has got a turn.
+local function hold(name)
+  local key = request_key()
+  held[key] = held[key] or {}
+  held[key][name] = (held[key][name] or 0) + 1
 end
 
 local function give(name)
-  held()[name] = held()[name] - 1
-  ended[name] = ngx.now()
-  turn_of(name):post()
+  local key = request_key()
+  local mine = held[key]
+  mine[name] = mine[name] > 1 and mine[name] - 1 or nil
+  if not next(mine) then
+    held[key] = nil
+  end
+  post(name)
 end
 
 local function is_stalled(name, turn)
@@ -76,7 +93,7 @@ local function take_one(name, patience)
   end
   while not is_stalled(name, turn) and ngx.now() < deadline do
     if turn:wait(math.min(LOOK, patience)) then
-      held()[name] = held()[name] + 1
+      hold(name)
       return true
     end
   end
@@ -98,9 +115,15 @@ end
 
 --- Hands back the turns of a request that has ended: for log_by_lua.
 function M.release()
-  for name, n in pairs(ngx.ctx.epoch_turns or {}) do
+  if not next(held) then
+    return
+  end
+  local key = request_key()
+  local mine = held[key] or {}
+  held[key] = nil
+  for name, n in pairs(mine) do
     for _ = 1, n do
-      give(name)
+      post(name)
     end
   end
 end
