@@ -1,6 +1,8 @@
 --- Upload sessions in a directory store, as threads of the gateway use them.
 local core = require "epoch.core"
 local errors = require "epoch.errors"
+local fsck = require "epoch.fsck"
+local gc = require "epoch.gc"
 local homes = require "epoch.home"
 local sessions = require "epoch.gateway.sessions"
 local store = require "spec.support.store"
@@ -405,6 +407,23 @@ describe("a sweep", function()
   it("has nothing to do where nothing was uploaded", function()
     with_store(function(home)
       assert.equal(0, sessions.sweep(home, 0))
+    end)
+  end)
+end)
+
+describe("an upload that is under way", function()
+  it("is no business of gc, fsck and lists", function()
+    with_store(function(home, root)
+      local layer = work.noise(1000)
+      store.put_artifact(home, NAME, "v1", { layer })
+      local session = start(home)
+      assert(append(home, root, session.id, "bytes"))
+      local found = assert(gc(home.task, home, { delete = true, grace = 0 }))
+      assert.same({}, found.blobs)
+      assert.same({}, found.doubts)
+      assert.same({}, assert(fsck(home.task, home)).broken)
+      assert.same({ NAME }, home:repositories())
+      assert.equal(5, sessions.finish(home, NAME, session.id, core.digest("bytes")))
     end)
   end)
 end)

@@ -40,8 +40,8 @@ local function in_background(command)
 end
 
 local function patch(g, path, file, more)
-  return in_background(("curl -s -o /dev/null -w '%%{http_code}' -X PATCH -H 'Expect:' %s -T '%s' '%s'; echo \" $?\""):format(
-    more or "", file, g.url .. path))
+  return in_background(("curl -s -o /dev/null -w '%%{http_code}' -X PATCH -H 'Expect:' %s -T '%s' '%s'; echo \" $?\"")
+    :format(more or "", file, g.url .. path))
 end
 
 local function is_spooled(g)
@@ -78,7 +78,8 @@ end
 local function used(g)
   local ticks = 0
   for _, pid in ipairs(g:pids("worker")) do
-    local user, system = work.read_file(("/proc/%d/stat"):format(pid)):match("^.*%)" .. (" %S+"):rep(11) .. " (%d+) (%d+)")
+    local stat = work.read_file(("/proc/%d/stat"):format(pid))
+    local user, system = stat:match("^.*%)" .. (" %S+"):rep(11) .. " (%d+) (%d+)")
     ticks = ticks + tonumber(user) + tonumber(system)
   end
   return ticks / 100

@@ -53,7 +53,8 @@ describe("an upload to the gateway", function()
     assert.is_nil(answer.headers["oci-chunk-min-length"])
     local at = 0
     for _, size in ipairs { 1000000, 500000, 1, 1600000 } do
-      answer = ask(g, "PATCH", path, { body = bytes:sub(at + 1, at + size), range = ("%d-%d"):format(at, at + size - 1) })
+      local piece = bytes:sub(at + 1, at + size)
+      answer = ask(g, "PATCH", path, { body = piece, range = ("%d-%d"):format(at, at + size - 1) })
       assert.equal(202, answer.status, answer.body)
       at = at + size
       assert.equal(path, answer.headers.location)
@@ -65,7 +66,8 @@ describe("an upload to the gateway", function()
       assert.equal(("0-%d"):format(at - 1), answer.headers.range)
     end
     local digest = core.digest(bytes)
-    assert_created(finish(g, path, digest, { body = bytes:sub(at + 1), range = ("%d-%d"):format(at, #bytes - 1) }), digest)
+    local last = { body = bytes:sub(at + 1), range = ("%d-%d"):format(at, #bytes - 1) }
+    assert_created(finish(g, path, digest, last), digest)
     work.assert_same_bytes(bytes, uploads.get(g, digest))
     assert_refused(404, "BLOB_UPLOAD_UNKNOWN", ask(g, "GET", path))
     assert_tidy()
@@ -179,7 +181,8 @@ describe("an upload to the gateway", function()
       assert_refused(404, "BLOB_UPLOAD_UNKNOWN", ask(g, method, other, { body = method == "PATCH" and "x" or nil }))
     end
     assert_refused(404, "BLOB_UPLOAD_UNKNOWN", finish(g, other, core.digest("bytes")))
-    for _, id in ipairs { "..", "%2e%2e", "..%2f..%2fcatalog", "x", ("0"):rep(64), "00000000-0000-4000-8000-000000000000" } do
+    for _, id in ipairs { "..", "%2e%2e", "..%2f..%2fcatalog", "x", ("0"):rep(64),
+                          "00000000-0000-4000-8000-000000000000" } do
       local status = ask(g, "GET", "/v2/a/b/blobs/uploads/" .. id).status
       assert.is_true(status == 404 or status == 400, id .. ": " .. status)
     end
@@ -210,8 +213,8 @@ describe("an upload to the gateway", function()
     store.with_task(function(_, dir)
       local bytes = work.noise(6 * 1024 * 1024)
       work.write_file(dir .. "/bytes", bytes)
-      for _, how in ipairs { "-H 'Transfer-Encoding: chunked' -T bytes", "-T - <bytes", "-H 'Expect: 100-continue' -T bytes",
-                             "--data-binary @bytes" } do
+      for _, how in ipairs { "-H 'Transfer-Encoding: chunked' -T bytes", "-T - <bytes",
+                             "-H 'Expect: 100-continue' -T bytes", "--data-binary @bytes" } do
         local path = start(g)
         local status = work.output(("cd '%s' && curl -s -o out -w '%%{http_code}' -X PATCH '%s' %s"):format(dir,
           g.url .. path, how))
@@ -232,8 +235,8 @@ describe("an upload to the gateway", function()
       work.write_file(dir .. "/bytes", bytes)
       for _, how in ipairs { "-T bytes", "-T - <bytes" } do
         local path = start(secure)
-        local said = work.output(("cd '%s' && curl -s --cacert '%s' --http2 -o out -w '%%{http_code} %%{http_version}' -X PATCH '%s' %s")
-          :format(dir, secure.ca, secure.url .. path, how))
+        local said = work.output(("cd '%s' && curl -s --cacert '%s' --http2 -o out -w '%%{http_code} %%{http_version}' "
+          .. "-X PATCH '%s' %s"):format(dir, secure.ca, secure.url .. path, how))
         assert.equal("202 2", said, how)
         assert_created(finish(secure, path, digest), digest)
         work.assert_same_bytes(bytes, uploads.get(secure, digest))
@@ -283,15 +286,16 @@ describe("an upload to the gateway", function()
           core.digest(bytes), #bytes)
         diffs[i] = '"' .. core.digest(bytes) .. '"'
       end
-      local config = ('{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[%s]}}'):format(
-        table.concat(diffs, ","))
+      local config = ([[{"architecture":"amd64","os":"linux","config":{},"rootfs":]]
+        .. [[{"type":"layers","diff_ids":[%s]}}]]):format(table.concat(diffs, ","))
       assert(layout:put_blob("x", core.digest(config), #config, core.bytes(config)))
       local manifest = ([[{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":]]
         .. [[{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"%s","size":%d},"layers":[%s]}]]):format(
         core.digest(config), #config, table.concat(layers, ","))
       assert(layout:put_manifest("x", "x", manifest, "application/vnd.oci.image.manifest.v1+json"))
       layout:close()
-      local copy = "timeout 60 %s --insecure-policy copy -q --preserve-digests --%s-tls-verify=false %s %s >'%s/said' 2>&1; echo $?"
+      local copy = "timeout 60 %s --insecure-policy copy -q --preserve-digests --%s-tls-verify=false %s %s "
+        .. ">'%s/said' 2>&1; echo $?"
       local remote = "docker://" .. g.host .. "/sko/peo:v1"
       assert.equal("0", work.output(copy:format(skopeo, "dest", "oci:" .. dir .. "/layout:x", remote, dir)),
         work.read_file(dir .. "/said"))
