@@ -286,4 +286,66 @@ describe_or_skip("an upload session in a bucket", function()
     assert.equal(1, state_of(alive).offset)
     assert.equal("x", support.bytes(task, home.store:get(keys("uploads/" .. alive)[1])))
   end)
+
+  -- A home whose process is killed when it makes request number n: before it, or when the store has
+  -- answered it already.
+  local function mortal(n, answered)
+    local dying = opened()
+    local session, count = dying.store.session, 0
+    local once = session.once
+    session.once = function(...)
+      count = count + 1
+      local fatal = count == n
+      if fatal and not answered then
+        error("killed", 0)
+      end
+      local answer, err, after = once(...)
+      if fatal then
+        error("killed", 0)
+      end
+      return answer, err, after
+    end
+    return dying, function() return count < n end
+  end
+
+  -- What stands under blobs/ is what it is called.
+  local function check_blobs()
+    for _, key in ipairs(keys "blobs/") do
+      assert.equal(key, key_of(task:flow { source = home.store:get(key), hash = true }.digest))
+    end
+  end
+
+  it("goes on, or is over, when its process was killed at any point", function()
+    local small, large, last = work.noise(10), work.noise(12 * MIB), work.noise(20)
+    local all = small .. large .. last
+    for _, answered in ipairs { false, true } do
+      local survived, n = false, 0
+      while not survived do
+        n = n + 1
+        local id = start()
+        assert(append(id, small))
+        local dying, lives = mortal(n, answered)
+        local ok, why = pcall(function()
+          assert(sessions.append(dying, "a/b", id, chunk(state_of(id), large)))
+          assert(sessions.finish(dying, "a/b", id, core.digest(all), chunk(state_of(id), last)))
+        end)
+        survived = lives()
+        assert.equal(survived, ok, why)
+        check_blobs()
+        local state = sessions.state(opened(), "a/b", id)
+        if state then -- the client asks, and goes on from there
+          assert.equal(state.offset == 10 and 10 or #small + #large, state.offset)
+          if state.offset == 10 then
+            assert(append(id, large))
+          end
+          assert(sessions.finish(opened(), "a/b", id, core.digest(all), chunk(state_of(id), last)))
+        end
+        assert.equal(#all, home.store:head(key_of(core.digest(all))).size)
+        assert(backend.sweep(opened(), os.time() + 60))
+        only(all)
+        assert(home.store:delete(key_of(core.digest(all))))
+      end
+      assert.is_true(n > 10)
+    end
+  end)
 end)
