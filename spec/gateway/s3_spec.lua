@@ -3,11 +3,13 @@ local core = require "epoch.core"
 local gateway = require "spec.support.gateway"
 local http = require "spec.support.http"
 local json = require "epoch.json"
+local media = require "epoch.media"
 local objectstore = require "epoch.objectstore"
 local parts = require "epoch.s3.parts"
 local radosgw = require "spec.support.radosgw"
 local registry = require "epoch.registry"
 local s3 = require "epoch.objectstore.s3"
+local support = require "spec.support.store"
 local tasks = require "epoch.task"
 local work = require "spec.support.work"
 
@@ -164,6 +166,48 @@ describe_or_skip("a gateway on a bucket", function()
       assert.same({ 200, "mine", "application/octet-stream" }, {
         answer.status, answer.body, answer.by["content-type"] })
     end)
+  end)
+
+  it("has manifests, tags, a catalog and what refers to them", function()
+    local bytes, digest = support.put_artifact(home, "x/y", "v1", { "layer" })
+    local about = ('{"schemaVersion":2,"mediaType":"%s","artifactType":"a/b","config":{"mediaType":"c/d",'
+      .. '"digest":"%s","size":2},"layers":[],"subject":{"mediaType":"%s","digest":"%s","size":%d}}'):format(
+      media.OCI_MANIFEST, core.digest("{}"), media.OCI_MANIFEST, digest, #bytes)
+    local function put(reference, body)
+      return ask("PUT", "/v2/x/y/manifests/" .. reference, {
+        body = body, headers = { ["content-type"] = media.OCI_MANIFEST } })
+    end
+    local answer = put("v2", about)
+    assert.same({ 201, core.digest(about), digest }, {
+      answer.status, answer.by["docker-content-digest"], answer.by["oci-subject"] })
+    assert.equal(201, put(core.digest(bytes), bytes).status)
+    for _, reference in ipairs { "v1", digest } do
+      answer = ask("GET", "/v2/x/y/manifests/" .. reference)
+      assert.same({ 200, bytes, media.OCI_MANIFEST }, { answer.status, answer.body, answer.by["content-type"] })
+    end
+    assert.equal(404, put("v3", (about:gsub('"layers":%[%]', ('"layers":[{"mediaType":"e/f","digest":"%s","size":3}]')
+      :format(core.digest("no"))))).status)
+    assert.same({ "v1", "v2" }, json.decode(ask("GET", "/v2/x/y/tags/list").body).tags)
+    assert.same({ "x/y" }, json.decode(ask("GET", "/v2/_catalog").body).repositories)
+    local referrers = json.decode(ask("GET", "/v2/x/y/referrers/" .. digest).body).manifests
+    assert.same({ 1, core.digest(about), "a/b" }, { #referrers, referrers[1].digest, referrers[1].artifactType })
+    assert.equal(202, ask("DELETE", "/v2/x/y/manifests/v2").status)
+    assert.same({ "v1" }, json.decode(ask("GET", "/v2/x/y/tags/list").body).tags)
+    assert.equal(200, ask("GET", "/readyz").status)
+  end)
+
+  it("sends clients to the store where that is wished", function()
+    local other = start { redirect = true }
+    local digest, path = put_blob("from the store itself")
+    local answer = ask("GET", other.url .. path)
+    assert.same({ 307, digest }, { answer.status, answer.by["docker-content-digest"] })
+    assert.equal("from the store itself", ask("GET", answer.by.location).body)
+    assert.equal(200, ask("HEAD", other.url .. path).status)
+    answer = ask("GET", other.url .. "/v2/a/b/blobs/" .. core.digest("absent"))
+    assert.same({ 404, "BLOB_UNKNOWN" }, { answer.status, code_of(answer) })
+    local log = other:log()
+    other:stop()
+    assert.is_nil(log:find("X-Amz", 1, true))
   end)
 
   -- Nothing is under the prefix but what these blobs are.

@@ -172,6 +172,7 @@ end
 function M.failed()
   local status = answered()
   local range = ngx.var.upstream_http_content_range
+  ngx.header["WWW-Authenticate"] = nil -- which nginx passes on with a 401: a client would answer it
   if status == 416 and range and range:find("^bytes %*/%d+$") then
     reply.header("Content-Range", range)
   end
