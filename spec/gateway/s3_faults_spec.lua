@@ -70,11 +70,16 @@ end or describe
 describe_or_skip("a gateway on a bucket that misbehaves", function()
   local s, g, task
 
-  setup(function()
-    s = script.start({}, { ["^~ /bucket"] = server.lua(STORE) })
-    g = gateway.start { store = "s3://bucket/p", config = ([[
+  local function start(endpoint)
+    return gateway.start { store = "s3://bucket/p", config = ([[
       s3 = { endpoint = %q, access_key = "ACCESS", secret_key = "secretcanary", prefix = "" } proxy = ""
-    ]]):format(s.url) }
+      hosts = { [%q] = { ca_cert = %q } }
+    ]]):format(endpoint, endpoint:match("//(.*)$"), s.ca) }
+  end
+
+  setup(function()
+    s = script.start({}, { ["^~ /bucket"] = server.lua(STORE) }, { tls = true })
+    g = start(s.url)
   end)
 
   teardown(function()
@@ -154,6 +159,17 @@ describe_or_skip("a gateway on a bucket that misbehaves", function()
     assert.matches("GET blobs/sha256/cf0+ from s3://bucket/p: it says 403; are the credentials", log)
     assert.matches("GET blobs/sha256/ce0+ from s3://bucket/p: it says 500", log)
     assert.matches("GET blobs/sha256/cd0+ from s3://bucket/p: it cannot be reached, or broke off", log)
+  end)
+
+  it("speaks TLS with it, and only with it", function()
+    for endpoint, wanted in pairs { [s.tls_url] = 200, [s.stranger_url] = 503 } do
+      local other = start(endpoint)
+      local answer = assert(ask(blob "fd", { url = other.url .. blob "fd" }))
+      local log = other:log()
+      other:stop()
+      assert.equal(wanted, answer.status, log)
+      assert.equal(wanted == 503, log:find("upstream SSL certificate does not match", 1, true) ~= nil)
+    end
   end)
 
   it("never ends well what was cut", function()
