@@ -71,7 +71,7 @@ describe_or_skip("a gateway on a bucket that misbehaves", function()
   local s, g, task
 
   local function start(endpoint)
-    return gateway.start { store = "s3://bucket/p", config = ([[
+    return gateway.start { store = "s3://bucket/p", options = { anonymous_push = true }, config = ([[
       s3 = { endpoint = %q, access_key = "ACCESS", secret_key = "secretcanary", prefix = "" } proxy = ""
       hosts = { [%q] = { ca_cert = %q } }
     ]]):format(endpoint, endpoint:match("//(.*)$"), s.ca) }
