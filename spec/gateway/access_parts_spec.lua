@@ -198,14 +198,16 @@ describe("a short-lived token", function()
         if token:sub(i, i) ~= letter and i < #token and token:sub(i + 1, i + 1) ~= "." then
           local grant, why = grants.verify(other, 1, hash_of)
           assert.is_nil(grant)
-          assert.equal("invalid", why)
+          assert.is_true(why == "invalid" or why == "gone")
         end
       end
     end
     for _, other in ipairs { "", "epoch1.", "epoch1..", token .. "x", token:sub(1, -2), "x" .. token,
-                             token .. ("A"):rep(9000), issue("+other", ""), issue("=", "") } do
+                             token .. ("A"):rep(9000) } do
       assert.equal("invalid", select(2, grants.verify(other, 1, hash_of)))
     end
+    assert.equal("gone", select(2, grants.verify(issue("+other", ""), 1, hash_of)))
+    assert.equal("gone", select(2, grants.verify(issue("=", ""), 1, hash_of)))
   end)
 
   it("of nobody cannot become somebody's", function()

@@ -74,7 +74,7 @@ local function ask(request, problem)
   reply.header("WWW-Authenticate", value)
 end
 
---- The end for credentials that are not accepted; `why` "expired" is what happens to honest people.
+--- The end for credentials that are not accepted; `why` "over" is what happens to honest people.
 ---@param request table
 ---@param err epoch.Error
 ---@param why string?
@@ -84,7 +84,7 @@ function M.refuse(request, err, why)
   if err.kind ~= "unauthorized" then
     return nil, err
   end
-  if why ~= "expired" then
+  if why ~= "over" then
     request.refused = "credentials"
     local ok, limited, seconds = arrival.count_failure()
     if not ok then

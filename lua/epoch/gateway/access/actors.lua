@@ -50,26 +50,35 @@ end
 local NOT_ACCEPTED = "the credentials are not accepted"
 
 -- The one that a short-lived token names.
-local function of_subject(subject)
+local function of_subject(subject, anew)
   if subject == "" then
     return M.ANONYMOUS
   elseif subject == "=" then
     return configured
   end
-  local all, err = known.now()
+  local all, err = known.now(anew)
   return all and of_token(all.by_name[subject:sub(2)]), err
 end
 
-local function of_grant(secret)
+-- What a short-lived token grants, and the one it stands for.
+local function verify(secret, anew)
   local actor, err
   local grant, why = grants.verify(secret, ngx.time(), function(subject)
-    actor, err = of_subject(subject)
+    actor, err = of_subject(subject, anew)
     return actor and actor.hash
   end)
+  return grant, why, actor, err
+end
+
+local function of_grant(secret)
+  local grant, why, actor, err = verify(secret)
+  if not grant and why ~= "expired" then
+    grant, why, actor, err = verify(secret, true) -- another worker may know more than this one
+  end
   if err then
     return nil, err
-  elseif why == "expired" then
-    return nil, errors.new("unauthorized", "the token is over; ask for another"), "expired"
+  elseif why == "expired" or why == "gone" then
+    return nil, errors.new("unauthorized", "the token is over; ask for another"), "over"
   elseif not grant then
     return refused(NOT_ACCEPTED)
   end
@@ -86,7 +95,7 @@ end
 ---@param guessing fun(): boolean
 ---@return epoch.gateway.Actor?
 ---@return epoch.Error?
----@return "expired"|nil why
+---@return "over"|nil why
 function M.of_secret(secret, guessing)
   if secret:sub(1, #grants.PREFIX) == grants.PREFIX then
     return of_grant(secret)
@@ -96,6 +105,9 @@ function M.of_secret(secret, guessing)
     return configured
   end
   local all, err = known.now()
+  if all and not all.by_hash[hash] then
+    all, err = known.now(true) -- it may have been made a moment ago
+  end
   if not all then
     return nil, err
   end
@@ -112,7 +124,7 @@ end
 ---@param guessing fun(): boolean
 ---@return epoch.gateway.Actor?
 ---@return epoch.Error?
----@return "expired"|nil why
+---@return "over"|nil why
 function M.of_header(header, guessing)
   local secret = credentials.secret(header)
   if secret == nil then

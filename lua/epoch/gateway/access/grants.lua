@@ -61,16 +61,19 @@ local function take_apart(token)
   }
 end
 
---- What a token grants; or nil and why not: "invalid", or "expired" of one that was good.
+--- What a token grants; or nil and why not: "invalid", "gone" where nobody has the name of its
+--- subject, or "expired" of one that was good.
 ---@param token string
 ---@param now integer
 ---@param hash_of fun(subject: string): string? the hash of the subject's own token, "" for nobody
 ---@return epoch.gateway.Grant?
----@return "invalid"|"expired"|nil
+---@return "invalid"|"gone"|"expired"|nil
 function M.verify(token, now, hash_of)
   local said = #token <= MAX and take_apart(token)
   local hash = said and hash_of(said.subject)
-  if not hash or not core.equal(sign(said.payload, hash), said.signature) then
+  if said and not hash then
+    return nil, "gone"
+  elseif not said or not core.equal(sign(said.payload, hash), said.signature) then
     return nil, "invalid"
   elseif said.expires <= now then
     return nil, "expired"

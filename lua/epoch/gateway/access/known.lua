@@ -138,14 +138,16 @@ local function confirm(dict)
   take_over(dict)
 end
 
---- What is known; nil and the error where tokens cannot be checked. Not for the log phase.
+--- What is known; nil and the error where tokens cannot be checked. Not for the log phase. `anew`: a
+--- file is looked at now, whenever that was done last.
+---@param anew boolean?
 ---@return epoch.gateway.Known?
 ---@return epoch.Error?
-function M.now()
+function M.now(anew)
   local root = store.root()
   if not root then
     confirm(ngx.shared.epoch)
-  elseif not looked_at or ngx.now() - looked_at >= LOOK or ngx.now() < looked_at then
+  elseif anew or not looked_at or ngx.now() - looked_at >= LOOK or ngx.now() < looked_at then
     looked_at = ngx.now()
     look(root .. "/" .. tokens.KEY)
   end
