@@ -1,5 +1,7 @@
 --- /api/: what is in the registry, for programs that show it to people. The members are those of the
--- reference's server; what went wrong is {"error": "…"} (epoch.gateway.reply).
+-- reference's server; what went wrong is {"error": "…"} (epoch.gateway.reply). Of all repositories
+-- it tells those that the one who asks may pull.
+local access = require "epoch.gateway.access"
 local reply = require "epoch.gateway.reply"
 local threads = require "epoch.gateway.threads"
 
@@ -16,12 +18,42 @@ local function answer(fn, ...)
   return reply.bytes(200, body, JSON)
 end
 
-function M.api_stats()
-  return answer("stats")
+-- All repositories that may be seen: { name =, json = } each.
+local function seen(sight)
+  local list, err = threads.call("store", "api", "repositories")
+  if not list or not sight then
+    return list, err
+  end
+  local some = {}
+  for _, one in ipairs(list) do
+    local may
+    may, err = sight(one.name)
+    if may == nil then
+      return nil, err
+    end
+    some[#some + 1] = may and one or nil
+  end
+  return some
 end
 
-function M.api_repositories()
-  local list, err = threads.call("store", "api", "repositories")
+function M.api_stats(request)
+  local sight = access.sight(request)
+  if not sight then
+    return answer("stats")
+  end
+  local list, err = seen(sight)
+  if not list then
+    return nil, err
+  end
+  local names = {}
+  for _, one in ipairs(list) do
+    names[one.name] = true
+  end
+  return answer("stats", names)
+end
+
+function M.api_repositories(request)
+  local list, err = seen(access.sight(request))
   if not list then
     return nil, err
   end

@@ -60,16 +60,18 @@ local function tag_in_list(tag)
   }
 end
 
---- How much there is of everything.
-function M.stats(home)
+--- How much there is of everything, or with `names`, a set, of what is in these repositories.
+function M.stats(home, names)
   local all, err = collection.all(home)
   if not all then
     return nil, err
   end
-  local tags, size, blobs, known = 0, 0, 0, {}
+  local repositories, tags, size, blobs, known = 0, 0, 0, 0, {}
   for _, one in ipairs(all) do
-    tags = tags + #one.tags
-    for _, tag in ipairs(one.tags) do
+    local counted = (not names or names[one.name]) and one.tags or {}
+    repositories = repositories + (counted == one.tags and 1 or 0)
+    tags = tags + #counted
+    for _, tag in ipairs(counted) do
       if not known[tag.digest] then
         known[tag.digest] = true
         size = size + tag.size
@@ -81,7 +83,7 @@ function M.stats(home)
     end
   end
   return json.encode(json.object {
-    { "repositoryCount", #all }, { "tagCount", tags }, { "blobCount", blobs }, { "totalSize", size },
+    { "repositoryCount", repositories }, { "tagCount", tags }, { "blobCount", blobs }, { "totalSize", size },
   })
 end
 

@@ -1,0 +1,197 @@
+-- What the gateway counts, and what it says of itself; also where its store does not answer.
+local asking = require "spec.support.asking"
+local children = require "spec.support.children"
+local core = require "epoch.core"
+local gateway = require "spec.support.gateway"
+local homes = require "epoch.home"
+local radosgw = require "spec.support.radosgw"
+local server = require "spec.support.server"
+local store = require "spec.support.store"
+local tasks = require "epoch.task"
+local tokens = require "epoch.gateway.access.tokens"
+
+if gateway.missing() then
+  pending("the metrics of the gateway: " .. gateway.missing())
+  return
+end
+
+local ask = asking.ask
+
+-- The series of /metrics: value by name with labels; lines that are none are an error.
+local function metrics(g, given)
+  local answer = ask(g, "/metrics", given)
+  assert.equal(200, answer.status)
+  assert.equal("text/plain; version=0.0.4", answer.headers["content-type"])
+  local series, kinds = {}, {}
+  for line in answer.body:gmatch("([^\n]*)\n") do
+    local metric, kind = line:match("^# TYPE (%S+) (%S+)$")
+    local name, value = line:match('^([%a_]+{?[%w_="+.,%-]*}?) ([%d.e+-]+)$')
+    if kind then
+      assert.is_nil(kinds[metric])
+      kinds[metric] = kind
+    elseif not line:find("^# HELP %S+ .+%.$") then
+      assert(name, line)
+      assert.is_nil(series[name])
+      series[name] = tonumber(value)
+      local family = name:match("^[%a_]+")
+      assert(kinds[family] or kinds[family:gsub("_%a+$", "")], line)
+    end
+  end
+  return series
+end
+
+describe("metrics", function()
+  it("count requests of all workers, by action and status", function()
+    local g = gateway.start { workers = 2 }
+    local bytes
+    store.with_task(function(task)
+      local home = assert(homes.open(task, g.store))
+      bytes = store.put_artifact(home, "a", "v1", { ("x"):rep(5000) })
+      home:close()
+    end)
+    for _ = 1, 20 do
+      ask(g, "/v2/a/manifests/v1")
+    end
+    ask(g, "/v2/a/manifests/none")
+    ask(g, "/nothing")
+    ask(g, "/v2/a/blobs/" .. core.digest(("x"):rep(5000)))
+    ask(g, "/v2/a/manifests/v2", { method = "PUT", body = bytes,
+      headers = { ["Content-Type"] = "application/vnd.oci.image.manifest.v1+json" } })
+    ask(g, "/v2/a/manifests/v2", { method = "DELETE", password = "wrong" })
+    local got
+    assert(children.eventually(function()
+      got = metrics(g)
+      return got['epoch_requests_total{action="manifest_delete",status="401"}'] == 1
+        and got['epoch_requests_total{action="manifest_get",status="200"}'] == 20
+        and got['epoch_requests_total{action="blob_get",status="200"}'] == 1
+        and got['epoch_requests_total{action="none",status="404"}'] == 1
+        and got['epoch_requests_total{action="manifest_put",status="201"}'] == 1
+        and got['epoch_events_total{event="write"}'] == 1
+    end, 10))
+    assert.equal(1, got['epoch_requests_total{action="manifest_get",status="404"}'])
+    assert.equal(1, got['epoch_events_total{event="refused",reason="credentials"}'])
+    assert.equal(21, got['epoch_request_duration_seconds_count{action="manifest_get"}'])
+    assert.equal(21, got['epoch_request_duration_seconds_bucket{action="manifest_get",le="+Inf"}'])
+    assert.is_true(got["epoch_response_bytes_total"] > 20 * #bytes + 5000)
+    assert.is_true(got["epoch_request_bytes_total"] > #bytes)
+    assert.is_true(got["epoch_requests_in_flight"] >= 1) -- this one
+    assert.equal(0, got["epoch_uploads_in_flight"])
+    local before = 0
+    for _, bound in ipairs { "0.005", "0.01", "0.1", "1", "10", "300" } do
+      local n = got[('epoch_request_duration_seconds_bucket{action="manifest_get",le="%s"}'):format(bound)]
+      assert.is_true(n >= before)
+      before = n
+    end
+    g:stop()
+  end)
+
+  it("are for this machine and for tokens, unless they are open", function()
+    local env = { EPOCH_REGISTRY_TOKEN = "configured-canary-11d0" }
+    local far = { ["X-Forwarded-For"] = "192.0.2.1" }
+    local g = gateway.start { env = env, options = { trusted_proxies = { "127.0.0.1" }, anonymous_pull = false } }
+    assert.equal(200, ask(g, "/metrics").status)
+    local answer = ask(g, "/metrics", { headers = far })
+    assert.equal(401, answer.status)
+    assert.matches("^Basic ", answer.headers["www-authenticate"])
+    assert.equal(200, ask(g, "/metrics", { headers = far, password = env.EPOCH_REGISTRY_TOKEN }).status)
+    for _, path in ipairs { "/healthz", "/readyz" } do
+      assert.equal(200, ask(g, path, { headers = far }).status)
+    end
+    g:stop()
+    g = gateway.start { env = env } -- somebody sends it on, whom nobody trusts
+    assert.equal(200, ask(g, "/metrics").status)
+    assert.equal(401, ask(g, "/metrics", { headers = far }).status)
+    g:stop()
+    g = gateway.start { env = env, options = { metrics = "open" } }
+    assert.equal(200, ask(g, "/metrics", { headers = far }).status)
+    g:stop()
+  end)
+end)
+
+describe("the gateway says of itself", function()
+  it("that it lives, and whether its store does", function()
+    local g = gateway.start {}
+    for _, path in ipairs { "/healthz", "/readyz" } do
+      local answer = ask(g, path)
+      assert.same({ 200, "ok\n" }, { answer.status, answer.body })
+      assert.same({ 200, "" }, { ask(g, path, { method = "HEAD" }).status, ask(g, path, { method = "HEAD" }).body })
+    end
+    assert(os.rename(g.root, g.root .. ".gone"))
+    assert(children.eventually(function() return ask(g, "/readyz").status == 503 end, 10))
+    assert.is_nil(ask(g, "/readyz").body:find(g.root, 1, true))
+    assert.equal(200, ask(g, "/healthz").status)
+    assert(os.rename(g.root .. ".gone", g.root))
+    assert(children.eventually(function() return ask(g, "/readyz").status == 200 end, 10))
+    g:stop()
+  end)
+end)
+
+local KEYS = { EPOCH_S3_ACCESS_KEY = "KEY", EPOCH_S3_SECRET_KEY = "canary-secret-0f31" }
+
+describe("a bucket that does not answer", function()
+  it("holds up nobody who asks for something else, and lets nobody in", function()
+    local silent = server.start { locations = { ["/"] = server.lua "ngx.sleep(60)" } }
+    local env = { EPOCH_S3_ENDPOINT = silent.url, EPOCH_REGISTRY_TOKEN = "configured-canary-90aa" }
+    for name, value in pairs(KEYS) do
+      env[name] = value
+    end
+    local g = gateway.start { store = "s3://bucket/prefix", env = env }
+    local began = core.now()
+    assert.equal(200, ask(g, "/healthz").status)
+    assert.equal(200, ask(g, "/v2/", { password = env.EPOCH_REGISTRY_TOKEN }).status)
+    assert.equal(401, ask(g, "/v2/").status)
+    assert.is_true(core.now() - began < 1)
+    assert.equal(503, ask(g, "/v2/", { password = "unknown" }).status) -- nobody can say
+    assert.is_true(core.now() - began < 5)
+    assert.equal(503, ask(g, "/readyz").status)
+    assert.is_true(core.now() - began < 10)
+    g:stop()
+    silent:stop()
+  end)
+end)
+
+local missing = radosgw.missing()
+
+describe("tokens in a bucket", function()
+  local check = missing and pending or it
+
+  check("are known to every gateway within seconds", function()
+    local s3 = radosgw.start()
+    local bucket = s3:bucket()
+    local options = s3:options {}
+    local env = { EPOCH_S3_ENDPOINT = s3.url, EPOCH_S3_ACCESS_KEY = options.access_key,
+                  EPOCH_S3_SECRET_KEY = options.secret_key, EPOCH_REGISTRY_TOKEN = "configured-canary-33e1" }
+    local task = assert(tasks.new { threads = 0 })
+    local home = assert(homes.open(task, "s3://" .. bucket .. "/x", options))
+    local name = "s3://" .. bucket .. "/x"
+    local one = gateway.start { store = name, env = env, workers = 2, options = { anonymous_pull = false } }
+    local two = gateway.start { store = name, env = env, options = { anonymous_pull = false } }
+    local shown = assert(tokens.create(home, { name = "ci", scopes = { "pull:*" } }))
+    for _, g in ipairs { one, two } do
+      assert(children.eventually(function() return ask(g, "/v2/", { token = shown }).status == 200 end, 10))
+      assert.equal(200, ask(g, "/readyz").status)
+    end
+    local short = ask(one, "/v2/token?scope=registry:catalog:*", { password = shown }):json().token
+    for _ = 1, 5 do -- any worker
+      assert.equal(200, ask(one, "/v2/_catalog", { token = short }).status)
+    end
+    assert.equal(200, ask(two, "/v2/_catalog", { token = short }).status)
+    assert(tokens.remove(home, "ci"))
+    for _, g in ipairs { one, two } do
+      assert(children.eventually(function() return ask(g, "/v2/", { token = shown }).status ~= 200 end, 10))
+      assert(children.eventually(function() return ask(g, "/v2/_catalog", { token = short }).status ~= 200 end, 10))
+    end
+    -- what is damaged lets nobody in
+    shown = assert(tokens.create(home, { name = "ci", scopes = { "pull:*" } }))
+    assert(children.eventually(function() return ask(one, "/v2/", { token = shown }).status == 200 end, 10))
+    assert(home.store:put(tokens.KEY, 2, "{}"))
+    assert(children.eventually(function() return ask(one, "/v2/", { token = shown }).status == 503 end, 10))
+    for _, g in ipairs { one, two } do
+      assert.is_nil(g:log():find(shown, 1, true))
+      g:stop()
+    end
+    home:close()
+    task:close()
+    s3:stop()
+  end)
+end)
