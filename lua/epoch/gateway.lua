@@ -30,6 +30,9 @@ local M = {}
 local HANDLERS = {
   blob_delete = "blobs", blob_get = "blobs", blob_put = "uploads",
   catalog = "listings", tags = "listings", referrers = "listings",
+  download = "download",
+  api_delete = "api", api_repositories = "api", api_repository = "api", api_stats = "api", api_tag = "api",
+  api_tags = "api",
   healthz = "status", ping = "status", readyz = "status",
   metrics = "metrics", token = "access.flow",
   manifest_delete = "manifests", manifest_get = "manifests", manifest_put = "manifests",

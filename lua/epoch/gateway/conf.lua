@@ -2,6 +2,7 @@
 -- examples/openresty/nginx.conf is the same for people, with what each line is for.
 --
 -- Values are quoted where nginx and Lua can quote them. What neither can carry is refused.
+local downloads = require "epoch.gateway.conf.downloads"
 local errors = require "epoch.errors"
 local origins = require "epoch.gateway.conf.origin"
 local text = require "epoch.text"
@@ -149,6 +150,7 @@ http {
 ${dollar}${resolver}  lua_package_path ${lua_path};
   lua_package_cpath ${lua_cpath};
   lua_shared_dict epoch 8m;
+  lua_shared_dict epoch_api 8m;
   lua_worker_thread_vm_pool_size ${threads};
   lua_socket_log_errors off;
   lua_socket_buffer_size 64k;
@@ -169,9 +171,9 @@ ${listen}    merge_slashes off;
       client_body_in_file_only clean;
       client_body_buffer_size 256k;
     }
-${file}${s3}    log_by_lua_block { require("epoch.gateway").log() }
+${dl}${blobs}    log_by_lua_block { require("epoch.gateway").log() }
   }
-}
+${inside}}
 ]]
 
 -- Blobs of a directory store.
@@ -248,6 +250,8 @@ function M.text(values)
     return word(values.directory .. "/" .. name)
   end
   local dollar = (values.store or ""):find("$", 1, true)
+  local blobs = values.store and fill(FILE, { root = in_variables(values.store:gsub("/*$", "/", 1)) })
+    or values.origin and origins.location(values.origin, word) or ""
   return fill(MAIN, {
     modules = modules(values),
     user = values.root and "user root root;\n" or "",
@@ -269,8 +273,9 @@ function M.text(values)
     setup = lua_value(values.setup, "    "),
     listen = listen(values),
     upstream = values.origin and origins.upstream(values.origin) or "",
-    s3 = values.origin and origins.location(values.origin, word) or "",
-    file = values.store and fill(FILE, { root = in_variables(values.store:gsub("/*$", "/", 1)) }) or "",
+    dl = downloads.location(values.directory, word),
+    blobs = blobs,
+    inside = downloads.server(values.directory, word, blobs),
   })
 end
 

@@ -84,7 +84,15 @@ function M.empty(status)
   return true
 end
 
---- Answers what went wrong: {"errors":[{"code","message"}]}.
+-- The body for what went wrong. What shows the registry to people has a form of its own.
+local function body_of(code, message)
+  if ngx.var.uri:find("^/api/") then
+    return json.object { { "error", message } }
+  end
+  return json.object { { "errors", json.array { json.object { { "code", code }, { "message", message } } } } }
+end
+
+--- Answers what went wrong: {"errors":[{"code","message"}]}, or below /api/ {"error"}.
 ---@param err epoch.Error
 ---@param code string? of the OCI specification, where the kind does not say it
 ---@return true
@@ -102,11 +110,7 @@ function M.fail(err, code)
   if status == 503 then
     ngx.header["Retry-After"] = AGAIN
   end
-  code = code or CODE[err.kind] or "UNKNOWN"
-  local body = json.encode(json.object {
-    { "errors", json.array { json.object { { "code", code }, { "message", message } } } },
-  })
-  return send(status, body, "application/json")
+  return send(status, json.encode(body_of(code or CODE[err.kind] or "UNKNOWN", message)), "application/json")
 end
 
 --- A Link header to the next page of a listing.

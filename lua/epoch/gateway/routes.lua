@@ -155,6 +155,36 @@ local function download(method, path)
   })
 end
 
+-- What is shown of a repository: the tag whose name comes last, all its tags, or itself.
+local API = {
+  { "^(.+)/tags/([^/]+)$", function(method, name, tag)
+    if not reference.check_tag(tag) then
+      return nil, errors.new("not_found", "tag not found"), "MANIFEST_UNKNOWN"
+    end
+    local fields = { name = name, reference = tag, kind = "tag" }
+    return by_method(method, { GET = only("api_tag", "pull", fields), DELETE = only("api_delete", "delete", fields) })
+  end },
+  { "^(.+)/tags$", function(method, name) return by_method(method, { GET = only("api_tags", "pull", { name = name }) }) end },
+  { "^(.+)$", function(method, name) return by_method(method, { GET = only("api_repository", "pull", { name = name }) }) end },
+}
+
+local function api(method, path)
+  if path == "/api/stats" then
+    return by_method(method, { GET = only("api_stats", "catalog") })
+  elseif path == "/api/repositories" then
+    return by_method(method, { GET = only("api_repositories", "catalog") })
+  end
+  for _, one in ipairs(API) do
+    local name, last = (path:match("^/api/repositories/(.+)$") or ""):match(one[1])
+    if name and not reference.check_name(name) then
+      return nil, errors.new("not_found", "repository not found"), "NAME_UNKNOWN"
+    elseif name then
+      return one[2](method, name, last)
+    end
+  end
+  return unknown(path)
+end
+
 local PLACES = {
   ["/v2"] = function(method) return v2(method, "/v2/") end,
   ["/healthz"] = function(method) return by_method(method, { GET = only("healthz") }) end,
@@ -162,7 +192,7 @@ local PLACES = {
   ["/metrics"] = function(method) return by_method(method, { GET = only("metrics") }) end,
 }
 
-local BELOW = { v2 = v2, dl = download }
+local BELOW = { v2 = v2, dl = download, api = api }
 
 --- The route for a request.
 ---@param method string
