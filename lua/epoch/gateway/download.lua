@@ -4,36 +4,38 @@
 -- A thread lays it out; then its head is known, with length and tag, and the bytes come from the
 -- blobs. What is sent whole is verified on its way, and cut off where it is wrong: it never ends
 -- well. A part cannot be verified by the digests of the whole: it is sent as it is stored.
-local blobs = require "epoch.gateway.blobs"
 local conditions = require "epoch.gateway.download.conditions"
 local errors = require "epoch.errors"
+local keys = require "epoch.objectstore.blobs"
 local layouts = require "epoch.gateway.download.layout"
 local ngx = require "ngx"
 local own_bytes = require "epoch.gateway.download.own"
 local pump = require "epoch.gateway.download.pump"
-local reference = require "epoch.reference"
 local reply = require "epoch.gateway.reply"
+local store = require "epoch.gateway.store"
 local threads = require "epoch.gateway.threads"
 local verifiers = require "epoch.gateway.download.verifier"
 
 local M = {}
 
--- Sends the head of the answer: of all of it, or of a part.
+-- Sends the head of the answer: of all of it, or of a part. It goes out before anything can fail.
 local function send_head(plan, length, part)
   ngx.status = part and 206 or 200
   reply.header("Content-Range", part)
   reply.header("Content-Type", plan.media_type)
   reply.header("Content-Disposition", ('attachment; filename="%s"'):format(plan.file))
   reply.header("Content-Length", ("%.0f"):format(length))
-  return ngx.send_headers()
+  ngx.send_headers()
+  ngx.flush(true)
 end
 
--- Too late for an answer: what is left is to end in a way that nobody takes for a good one.
+-- Too late for an answer: what is left is to close the connection before the length is reached. (444
+-- could reset it, and take back what the client has not read yet.)
 local function cut(request, err)
   if err.kind ~= "gone" then
     ngx.log(ngx.ERR, ("the download of %s:%s was cut off: %s"):format(request.name, request.reference, tostring(err)))
   end
-  return ngx.exit(444)
+  return ngx.exit(ngx.ERROR)
 end
 
 -- Segments as the body, behind a head with their length.
@@ -96,15 +98,11 @@ end
 --- For the listener inside, which only downloads reach: GET /ALGORITHM/HEX answers with that blob.
 function M.inside()
   local algorithm, hex = ngx.var.uri:match("^/(%w+)/(%x+)$")
-  local request = { action = "blob_get", method = "GET", digest = ("%s:%s"):format(algorithm, hex) }
-  local ok, err = reference.check_digest(request.digest)
-  if ok then
-    ngx.ctx.epoch = request
-    ok, err = blobs.blob_get(request)
+  local key, err = keys.key(("%s:%s"):format(algorithm, hex))
+  if not key then
+    return reply.fail(err)
   end
-  if not ok then
-    reply.fail(err)
-  end
+  return ngx.exec((store.root() and "/_epoch/file/" or "/_epoch/s3/") .. key)
 end
 
 return M

@@ -138,7 +138,11 @@ function M.plan(home, name, tag, check)
   if not ok then
     return nil, err
   end
-  layout.bytes = size <= M.SMALL and table.concat(own) or nil
+  if size > M.SMALL then
+    collectgarbage() -- what was made of a large config is given back at once
+    return layout
+  end
+  layout.bytes = table.concat(own)
   return layout
 end
 
@@ -162,6 +166,7 @@ function M.keep(home, name, tag, digest, path)
     end
   end)
   local closed, at_end = file:close()
+  collectgarbage()
   if not layout then
     return nil, err
   elseif layout.digest ~= digest then
