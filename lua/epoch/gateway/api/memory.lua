@@ -24,9 +24,10 @@ end
 
 local own = setmetatable({ values = {}, count = 0 }, Own)
 
+-- In a thread of nginx it is a global, and no module.
 local function dictionary()
-  local there, ngx = pcall(require, "ngx")
-  return there and ngx.shared and ngx.shared.epoch_api or own
+  local ngx = rawget(_G, "ngx")
+  return ngx and ngx.shared and ngx.shared.epoch_api or own
 end
 
 --- What was kept under a key, if that has the same stamp still.

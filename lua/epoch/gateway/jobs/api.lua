@@ -136,10 +136,14 @@ local function stored(home, name, tag)
   if info then
     found, err = home:get_manifest(name, tag)
   end
-  if not found and err.kind == "not_found" then
+  if found then
+    return found, info.modified
+  elseif err.kind == "not_found" then
     return errors.fail("not_found", "tag not found")
+  elseif not errors.retryable(err.kind) then -- no fault of who asks
+    err = errors.new("broken", tostring(err))
   end
-  return found, found and info.modified or err
+  return nil, err
 end
 
 --- One tag: its manifest, and the config of a snapshot.
