@@ -299,6 +299,28 @@ local function paged(store, prefix, options)
 end
 
 local function describe_listing(with_store)
+  busted.it("lists ETags where that is asked for: another one for other bytes", function()
+    with_store(function(store)
+      local function etags()
+        local page, found = assert(store:list("", { etags = true })), {}
+        for _, one in ipairs(page.keys) do
+          found[one.key] = one.etag
+        end
+        return found
+      end
+      assert(store:put("a", 1, "x"))
+      assert(store:put("b", 1, "y"))
+      local before = etags()
+      assert.same({ "a", "b" }, M.names(store:list("")))
+      assert.same(before, etags())
+      assert(store:put("a", 1, "z"))
+      assert.equal(before.b, etags().b)
+      assert.is_string(etags().a)
+      assert.are_not.equal(before.a, etags().a)
+      assert.is_nil(store:list("").keys[1].etag)
+    end)
+  end)
+
   busted.it("lists the keys in bytewise order, with size and time", function()
     with_store(function(store)
       assert.same({ keys = {}, prefixes = {}, more = false }, store:list(""))
