@@ -1,6 +1,5 @@
 --- /api/: what is in the registry, for programs that show it to people. The members are those of the
--- reference's server; what went wrong is {"error": "…"} (epoch.gateway.reply). Of all repositories
--- it tells those that the one who asks may pull.
+-- reference's server; what went wrong is {"error": "…"} (epoch.gateway.reply).
 local access = require "epoch.gateway.access"
 local reply = require "epoch.gateway.reply"
 local threads = require "epoch.gateway.threads"
@@ -18,30 +17,37 @@ local function answer(fn, ...)
   return reply.bytes(200, body, JSON)
 end
 
--- All repositories that may be seen: { name =, json = } each.
-local function seen(sight)
-  local list, err = threads.call("store", "api", "repositories")
-  if not list or not sight then
-    return list, err
+-- Those of a list of { name = } that may be seen.
+local function seen(request, list)
+  local sight, out = access.sight(request), {}
+  if not sight then
+    return list
   end
-  local some = {}
   for _, one in ipairs(list) do
-    local may
-    may, err = sight(one.name)
+    local may, err = sight(one.name)
     if may == nil then
       return nil, err
+    elseif may then
+      out[#out + 1] = one
     end
-    some[#some + 1] = may and one or nil
   end
-  return some
+  return out
 end
 
+local function repositories(request)
+  local list, err = threads.call("store", "api", "repositories")
+  if not list then
+    return nil, err
+  end
+  return seen(request, list)
+end
+
+--- Of what may be seen.
 function M.api_stats(request)
-  local sight = access.sight(request)
-  if not sight then
+  if not access.sight(request) then
     return answer("stats")
   end
-  local list, err = seen(sight)
+  local list, err = repositories(request)
   if not list then
     return nil, err
   end
@@ -53,7 +59,7 @@ function M.api_stats(request)
 end
 
 function M.api_repositories(request)
-  local list, err = seen(access.sight(request))
+  local list, err = repositories(request)
   if not list then
     return nil, err
   end

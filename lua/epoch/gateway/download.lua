@@ -18,6 +18,10 @@ local verifiers = require "epoch.gateway.download.verifier"
 
 local M = {}
 
+local function ref_of(request)
+  return { name = request.name, tag = request.reference, shown = request.asked }
+end
+
 -- Sends the head of the answer: of all of it, or of a part. It goes out before anything can fail.
 local function send_head(plan, length, part)
   ngx.status = part and 206 or 200
@@ -40,7 +44,7 @@ end
 
 -- Segments as the body, behind a head with their length.
 local function send(request, plan, segments, length, part)
-  local own, err = own_bytes.open(request, plan)
+  local own, err = own_bytes.open(ref_of(request), plan)
   if not own then
     return nil, err
   end
@@ -75,11 +79,17 @@ local function answer(request, plan)
   return send(request, plan, plan.segments, plan.size)
 end
 
+local function not_modified()
+  ngx.status = ngx.HTTP_NOT_MODIFIED
+  ngx.send_headers()
+  return true
+end
+
 function M.download(request)
   local whole = ngx.var.http_range == nil
-  local plan, err = threads.call("store", "download", "plan", request.name, request.reference, whole)
+  local plan, err = threads.call("store", "download", "plan", ref_of(request), whole)
   if not plan and err.kind == "not_found" then
-    err = errors.new("not_found", ("%s:%s is not here"):format(request.name, request.reference))
+    err = errors.new("not_found", ("%s:%s is not here"):format(request.asked, request.reference))
     return nil, err, "MANIFEST_UNKNOWN"
   elseif not plan then
     return nil, err
@@ -90,7 +100,7 @@ function M.download(request)
   if conditions.is_another(ngx.var.http_if_match, plan.etag) then
     return reply.empty(412)
   elseif conditions.is_known(ngx.var.http_if_none_match, plan.etag) then
-    return reply.not_modified()
+    return not_modified()
   end
   return answer(request, plan)
 end

@@ -116,16 +116,21 @@ local function complete(home, all)
   return list
 end
 
---- All repositories that have tags.
+--- All repositories that have tags, or those of them with these names.
 ---@param home table
+---@param names table<string, true>?
 ---@return epoch.gateway.repository[]?
 ---@return epoch.Error?
-function M.all(home)
+function M.all(home, names)
   local found, err = objectstore.list_all(home.store, "manifests/", nil, true)
   if not found then
     return nil, err
   end
-  return complete(home, arrange(found.keys))
+  local all = arrange(found.keys)
+  for name in pairs(names and all or {}) do
+    all[name] = names[name] and all[name] or nil
+  end
+  return complete(home, all)
 end
 
 --- One of them; kind "not_found" when it has no tags.

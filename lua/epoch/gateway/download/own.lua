@@ -32,13 +32,13 @@ local function in_file(file)
 end
 
 -- A file that a thread has written, and that nobody finds any more.
-local function written(request, plan)
+local function written(ref, plan)
   local path = os.tmpname()
   ngx.on_abort(function()
     os.remove(path)
     ngx.exit(499)
   end)
-  local ok, err = threads.call("store", "download", "keep", request.name, request.reference, plan.digest, path)
+  local ok, err = threads.call("store", "download", "keep", ref, plan.digest, path)
   local file, why
   if ok then
     file, why = io.open(path, "rb")
@@ -50,16 +50,16 @@ local function written(request, plan)
   return file, err
 end
 
---- The own bytes of what was laid out for a request: `read` answers some of them.
----@param request { name: string, reference: string }
+--- The own bytes of what was laid out: `read` answers some of them.
+---@param ref epoch.gateway.download.ref
 ---@param plan epoch.gateway.download.plan
 ---@return { read: (fun(at: integer, length: integer): string?, epoch.Error?), close: fun() }?
 ---@return epoch.Error?
-function M.open(request, plan)
+function M.open(ref, plan)
   if plan.bytes then
     return in_memory(plan.bytes)
   end
-  local file, err = written(request, plan)
+  local file, err = written(ref, plan)
   return file and in_file(file), err
 end
 

@@ -60,18 +60,20 @@ local function tag_in_list(tag)
   }
 end
 
---- How much there is of everything, or with `names`, a set, of what is in these repositories.
+--- How much there is of everything: in all repositories, or in those with these names.
+---@param home table
+---@param names table<string, true>?
+---@return string?
+---@return epoch.Error?
 function M.stats(home, names)
-  local all, err = collection.all(home)
+  local all, err = collection.all(home, names)
   if not all then
     return nil, err
   end
-  local repositories, tags, size, blobs, known = 0, 0, 0, 0, {}
+  local tags, size, blobs, known = 0, 0, 0, {}
   for _, one in ipairs(all) do
-    local counted = (not names or names[one.name]) and one.tags or {}
-    repositories = repositories + (counted == one.tags and 1 or 0)
-    tags = tags + #counted
-    for _, tag in ipairs(counted) do
+    tags = tags + #one.tags
+    for _, tag in ipairs(one.tags) do
       if not known[tag.digest] then
         known[tag.digest] = true
         size = size + tag.size
@@ -83,7 +85,7 @@ function M.stats(home, names)
     end
   end
   return json.encode(json.object {
-    { "repositoryCount", repositories }, { "tagCount", tags }, { "blobCount", blobs }, { "totalSize", size },
+    { "repositoryCount", #all }, { "tagCount", tags }, { "blobCount", blobs }, { "totalSize", size },
   })
 end
 

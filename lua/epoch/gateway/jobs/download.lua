@@ -70,10 +70,11 @@ LAYOUTS["snapshot"] = function(task, m, downloader, given, write)
 end
 
 -- The layout of what stands under a tag; `write` is told its own bytes.
-local function lay_out(home, name, tag, write)
-  local downloader, given = ports.downloader(home), { name = name, tag = tag }
-  local what = ports.asked(given)
-  local m, err = find(downloader, name, tag, what)
+local function lay_out(home, ref, write)
+  local shown = ref.shown or ref.name
+  local downloader, given = ports.downloader(home), { name = ref.name, tag = ref.tag, local_name = shown }
+  local what = ports.asked { name = shown, tag = ref.tag }
+  local m, err = find(downloader, ref.name, ref.tag, what)
   if not m then
     return nil, err
   end
@@ -89,7 +90,7 @@ local function lay_out(home, name, tag, write)
   end
   layout.digest, layout.media_type = m.digest, file.media_type
   layout.etag = ('"%s;%s"'):format(m.digest, file.form)
-  layout.file = ("%s-%s.%s"):format(name:gsub("/", "-"), tag, file.extension)
+  layout.file = ("%s-%s.%s"):format(shown:gsub("/", "-"), ref.tag, file.extension)
   return layout
 end
 
@@ -117,23 +118,27 @@ end
 ---@field file string a name for it
 ---@field bytes string? its own, where they are few
 
+---@class epoch.gateway.download.ref
+---@field name string
+---@field tag string
+---@field shown string? what the client calls the repository, and a snapshot is called in its archive
+
 --- What will be sent for a tag. Nothing of a blob but a snapshot's config has been read then; with
 --- `check` they have all been looked at.
 ---@param home table
----@param name string
----@param tag string
+---@param ref epoch.gateway.download.ref
 ---@param check boolean
 ---@return epoch.gateway.download.plan?
 ---@return epoch.Error?
-function M.plan(home, name, tag, check)
+function M.plan(home, ref, check)
   local own, size = {}, 0
-  local layout, err = lay_out(home, name, tag, function(bytes)
+  local layout, err = lay_out(home, ref, function(bytes)
     size = size + #bytes
     own[#own + 1] = size <= M.SMALL and bytes or nil
   end)
   local ok = layout
   if ok and check then
-    ok, err = check_blobs(home, name, layout.segments)
+    ok, err = check_blobs(home, ref.name, layout.segments)
   end
   if not ok then
     return nil, err
@@ -148,19 +153,18 @@ end
 
 --- Writes a download's own bytes to a file, of a layout that was made before.
 ---@param home table
----@param name string
----@param tag string
+---@param ref epoch.gateway.download.ref
 ---@param digest epoch.digest the manifest's, then
 ---@param path string
 ---@return true?
 ---@return epoch.Error?
-function M.keep(home, name, tag, digest, path)
+function M.keep(home, ref, digest, path)
   local file, why = io.open(path, "wb")
   if not file then
     return errors.fail("io", "keep what belongs to a download: " .. tostring(why))
   end
   local written = true
-  local layout, err = lay_out(home, name, tag, function(bytes)
+  local layout, err = lay_out(home, ref, function(bytes)
     if written then
       written, why = file:write(bytes)
     end
@@ -170,7 +174,7 @@ function M.keep(home, name, tag, digest, path)
   if not layout then
     return nil, err
   elseif layout.digest ~= digest then
-    return errors.fail("busy", ("%s:%s was replaced at this moment; try again"):format(name, tag))
+    return errors.fail("busy", ("%s:%s was replaced at this moment; try again"):format(ref.name, ref.tag))
   elseif not written or not closed then
     return errors.fail("no_space", "keep what belongs to a download: " .. tostring(why or at_end))
   end
