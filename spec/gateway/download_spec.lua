@@ -216,27 +216,19 @@ describe("GET /dl", function()
 
   it("is slow for the slow, costs no memory, and ends when the client does", function()
     local whole = put_disk("disk", 4, 16)
-    local function sockets()
-      local n, worker = 0, g:pids("worker")[1]
-      for name in lfs.dir(("/proc/%d/fd"):format(worker)) do
-        local target = lfs.symlinkattributes(("/proc/%d/fd/%s"):format(worker, name), "target")
-        n = n + ((target or ""):find("^socket:") and 1 or 0)
-      end
-      return n
-    end
-    local before, memory = sockets(), g:vm_hwm()
+    local memory = g:vm_hwm()
     local running = {}
     for i = 1, 20 do
       running[i] = curl.start(g.dir, "slow" .. i, { "--limit-rate", "500k", "--max-time", "3", g.url .. "/dl/disk" })
     end
-    assert.is_true(children.eventually(function() return sockets() >= before + 40 end, 10))
+    assert.is_true(children.eventually(function() return g:inside() == 20 end, 10))
     local answer = get("disk")
     assert.same({ 0, whole }, { answer.code, core.digest(answer.body) })
     for _, one in ipairs(running) do
       assert.is_true(children.eventually(function() return one() ~= nil end, 10))
       assert.equal(28, one().code) -- its time was over
     end
-    assert.is_true(children.eventually(function() return sockets() <= before end, 2))
+    assert.is_true(children.eventually(function() return g:inside() == 0 end, 1))
     assert.is_true(g:vm_hwm() - memory < 32 * MIB, ("%.1f MiB more"):format((g:vm_hwm() - memory) / MIB))
   end)
 

@@ -121,6 +121,15 @@ function Gateway:vm_hwm()
   return sum
 end
 
+--- How many connections there are to the listener inside, by which downloads get their blobs.
+function Gateway:inside()
+  local n, pattern = 0, "^%x+: %x+ %x+ %x+ %x+ 03 .* " .. self.dir:gsub("%p", "%%%0") .. "/[^/]+/inside$"
+  for line in work.read_file("/proc/net/unix"):gmatch("[^\n]+") do
+    n = n + (line:find(pattern) and 1 or 0)
+  end
+  return n
+end
+
 --- Sends a signal to the program itself.
 ---@param signal string "TERM", …
 function Gateway:signal(signal)

@@ -1,6 +1,7 @@
 --- Homes with what the real programs made: the golden artifacts, blob by blob.
 local artifacts = require "spec.support.artifacts"
 local core = require "epoch.core"
+local generation1 = require "spec.support.generation1"
 local golden = require "spec.support.golden"
 local media = require "epoch.media"
 local ports = require "epoch.ports"
@@ -47,11 +48,9 @@ function M.push_big(task, dir, home, name, tag)
   }).manifest_digest
 end
 
---- A directory that a program of generation 1 has filled: g-small:v1.
+--- A home that a program of generation 1 has filled, in a new directory: g-small:v1.
 function M.unpack_generation1(dir)
-  work.write_file(dir .. "/objects.tar", golden.read("gen1/objects.tar"))
-  assert(core.mkdir(dir .. "/home"))
-  os.execute(("tar -xf '%s/objects.tar' -C '%s/home'"):format(dir, dir))
+  generation1.store(dir .. "/home")
   return "file://" .. dir .. "/home"
 end
 
