@@ -328,6 +328,7 @@ build = {
     ["epoch.gateway.audit"] = "lua/epoch/gateway/audit.lua",
     ["epoch.gateway.blobs"] = "lua/epoch/gateway/blobs.lua",
     ["epoch.gateway.conf"] = "lua/epoch/gateway/conf.lua",
+    ["epoch.gateway.conf.downloads"] = "lua/epoch/gateway/conf/downloads.lua",
     ["epoch.gateway.conf.origin"] = "lua/epoch/gateway/conf/origin.lua",
     ["epoch.gateway.download"] = "lua/epoch/gateway/download.lua",
     ["epoch.gateway.download.blob"] = "lua/epoch/gateway/download/blob.lua",
