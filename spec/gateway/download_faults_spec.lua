@@ -171,6 +171,22 @@ describe("GET /dl of an artifact with", function()
     assert.is_true(log_has(layers[2].digest))
   end)
 
+  it("a changed byte is no good end in HTTP/2 either", function()
+    local safe = gateway.start { store = g.store, tls = true }
+    local function ask()
+      return curl.run(safe.dir, { "--http2", "--cacert", safe.ca, safe.url .. "/dl/win11" })
+    end
+    local ok, err = pcall(with_bytes, image.layers[2].digest, flip, function()
+      local answer = ask()
+      assert.equal(200, answer.status)
+      assert.is_true(answer.code ~= 0 and #(answer.body or "") < 524288)
+    end)
+    local good = ask()
+    safe:stop()
+    assert(ok, err)
+    assert.same({ 0, 200, 524288 }, { good.code, good.status, #good.body })
+  end)
+
   it("a broken blob leaves other requests of the same connection alone", function()
     with_bytes(image.layers[2].digest, flip, function()
       local answer = get("small", g.url .. "/dl/win11", "-o", "/dev/null")

@@ -23,6 +23,7 @@ local function text(self, workers)
   conf = conf:gsub("/usr/local/share/lua/5%.1/", as(here .. "/lua/"))
   conf = conf:gsub("/usr/local/lib/lua/5%.1/", as(here .. "/build/lua/5.1/"))
   conf = conf:gsub("/srv/vms", as(self.root))
+  conf = conf:gsub("unix:/run/epoch", as("unix:" .. self.dir))
   conf = conf:gsub("http {\n", function(line) return line .. table.concat(temporary) end)
   return conf .. ("daemon off;\npid %s/nginx.pid;\nlock_file %s/nginx.lock;\n"):format(self.dir, self.dir)
 end

@@ -15,6 +15,7 @@ local LOCATION = [[
       access_by_lua_block { require("epoch.gateway").access() }
       content_by_lua_block { require("epoch.gateway").content() }
       lua_check_client_abort on;
+      lua_socket_buffer_size 32k;
     }
 ]]
 

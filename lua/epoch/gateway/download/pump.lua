@@ -20,14 +20,16 @@ end
 local Pump = {}
 Pump.__index = Pump
 
--- A block is sent when the next one is there.
+-- Sends a block; the last of all only when every digest was right.
 function Pump:put(block)
-  local held = self.held
-  self.held = block
-  if held then
-    return send(held)
+  self.left = self.left - #block
+  if self.left == 0 and self.verifier then
+    local ok, err = self.verifier:finish()
+    if not ok then
+      return nil, err
+    end
   end
-  return true
+  return send(block)
 end
 
 function Pump:blob(segment)
@@ -80,9 +82,12 @@ end
 ---@return true?
 ---@return epoch.Error? of kind "gone" when it is the client who does not go on
 function M.run(name, segments, own, verifier)
-  local pump = setmetatable({ name = name, own = own, verifier = verifier }, Pump)
-  local ok, err = true, nil
+  local pump = setmetatable({ name = name, own = own, verifier = verifier, left = 0 }, Pump)
   for _, segment in ipairs(segments) do
+    pump.left = pump.left + segment.length
+  end
+  for _, segment in ipairs(segments) do
+    local ok, err
     if segment.digest then
       ok, err = pump:blob(segment)
     else
@@ -93,12 +98,9 @@ function M.run(name, segments, own, verifier)
     end
   end
   if verifier then
-    ok, err = verifier:finish()
+    return verifier:finish() -- where the last blobs are empty
   end
-  if ok and pump.held then
-    ok, err = send(pump.held)
-  end
-  return ok, err
+  return true
 end
 
 return M

@@ -15,7 +15,7 @@ local store = require "epoch.gateway.store"
 local threads = require "epoch.gateway.threads"
 
 local MOST_OF_FILE = 4 * 1024 * 1024
-local MOST = 4 * 64 * 1024 -- of blocks, which are in memory
+local MOST = 128 * 1024 -- of blocks, which are in memory
 
 local Verifier = {}
 Verifier.__index = Verifier
