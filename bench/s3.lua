@@ -95,7 +95,7 @@ local function measure(loop, dir, gateway)
     curl = ("%s'%s' '%s'"):format(CURL, got, store:presign("whole")),
     hash = ("openssl dgst -sha256 '%s'"):format(one),
     ours = ours("s3_get", "whole", got, digest),
-  })
+  }, function() os.remove(got) end)
   report.at_most("S3, get a file : curl or openssl, the slower", best.ours / math.max(best.curl, best.hash), 1.3,
     "%.2f", ("%.2f s; curl %.2f s, openssl %.2f s"):format(best.ours, best.curl, best.hash))
   report.at_most("S3, get a file, peak memory", peak(out.ours), MEMORY_MIB, "%.1f MiB")

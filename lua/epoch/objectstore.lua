@@ -31,9 +31,9 @@
 -- list: the keys that begin with `prefix`, in bytewise order, after the key (or prefix)
 -- `after`, at most `limit` (the store decides otherwise); with `delimiter = "/"` what has
 -- one behind the prefix is told as a prefix only. A page: { keys = { { key =, size =,
--- modified =, and with `etags = true` etag = } }, prefixes = { "a/" }, more = boolean, last = for the next `after`, others =
--- what stands there and is no object, for those who must not overlook anything: names that no
--- key can have, links; nil when there is nothing of the kind }.
+-- modified =, and with `etags = true` etag = } }, prefixes = { "a/" }, more = boolean, last = for the
+-- next `after`, others = what stands there and is no object, for those who must not overlook
+-- anything: names that no key can have, links; nil when there is nothing of the kind }.
 --
 -- Bodies are those of epoch.body.
 local core = require "epoch.core"
@@ -44,6 +44,7 @@ local M = {}
 
 M.MAX_KEY = 1024
 local MAX_SEGMENT = 255
+local MANY = 10000 -- keys that are listed at once where all are wanted
 
 local function bad(key, why)
   return errors.fail("invalid", ("the key %s cannot be used: %s"):format(text.quote(key), why))
@@ -97,7 +98,7 @@ end
 function M.list_all(store, prefix, delimiter, etags)
   local all, after = { keys = {}, prefixes = {}, others = {} }, nil
   repeat
-    local page, err = store:list(prefix, { delimiter = delimiter, after = after, etags = etags })
+    local page, err = store:list(prefix, { delimiter = delimiter, after = after, limit = MANY, etags = etags })
     if not page then
       return nil, err
     end

@@ -2,7 +2,8 @@
 --
 -- Objects under names that no key can have are told apart, as `others`. What the store answers
 -- must go forward, in order, below what was asked for: else a listing would have no end, or
--- give away keys of somebody else.
+-- give away keys of somebody else. Of many keys the next thousand are asked for before those that
+-- have come are read: the store works meanwhile.
 local calendar = require "epoch.calendar"
 local errors = require "epoch.errors"
 local objectstore = require "epoch.objectstore"
@@ -104,15 +105,16 @@ local function larger(a, b)
   return a and (not b or a > b) and a or b
 end
 
-local function query_of(state)
+local function query_of(state, token)
   local query = {
-    { "list-type", "2" }, { "max-keys", tostring(state.limit) }, { "prefix", state.base .. state.prefix },
+    { "list-type", "2" }, { "max-keys", ("%.0f"):format(math.min(state.limit, PAGE)) },
+    { "prefix", state.base .. state.prefix },
   }
   if state.delimiter then
     query[#query + 1] = { "delimiter", state.delimiter }
   end
-  if state.token then
-    query[#query + 1] = { "continuation-token", state.token }
+  if token then
+    query[#query + 1] = { "continuation-token", token }
   elseif state.after then
     query[#query + 1] = { "start-after", state.after }
   end
@@ -129,22 +131,88 @@ local function go_on(state, list)
   return true
 end
 
--- Asks for more of the page; whether there are more keys behind that.
-local function fetch(state)
-  local answer, err = state.store.session:ask { method = "GET", query = query_of(state), xml = "ListBucketResult" }
-  if not answer then
-    return nil, err
-  end
+local CALL = { method = "GET", xml = "ListBucketResult" }
+
+-- The text of an answer.
+local function ask(state, token)
+  local answer, err = state.store.session:ask {
+    method = CALL.method, query = query_of(state, token), xml = CALL.xml, as_text = true,
+  }
+  return answer and answer.text, err
+end
+
+-- Reads an answer into the page; whether there are more keys behind it.
+local function take(state, bytes)
+  local list, err = state.store.session:element(CALL, bytes)
   local more
-  more, err = add(state, answer.xml)
+  if list then
+    more, err = add(state, list)
+  end
   if more then
-    more, err = go_on(state, answer.xml)
+    more, err = go_on(state, list)
   end
   return more, err
 end
 
+-- The same while the next answer is on its way: whether there is more, and that one's text.
+local function take_and_ask(state, bytes, token)
+  local more, coming
+  local ok, err = state.store.task:all {
+    function()
+      local why
+      coming, why = ask(state, token)
+      return coming, why
+    end,
+    function()
+      local slept, why = state.store.task:sleep(0) -- lets the request go out
+      if slept then
+        more, why = take(state, bytes)
+      end
+      return more ~= nil or nil, why
+    end,
+  }
+  if ok and more and state.token ~= token then
+    return broken(state.store, "it is told in two ways how it goes on")
+  end
+  return ok and more, ok and coming or err
+end
+
+-- How the listing goes on, where that can be seen without reading all of it.
+local function token_in(bytes)
+  return bytes:match("<NextContinuationToken>([^<&]+)</NextContinuationToken>")
+end
+
+-- Asks until there is something on the page, or as many times as it takes for as many keys as are
+-- wanted: whether there are more behind them.
+local function fetch(state)
+  local page = state.page
+  local bytes, err = ask(state)
+  for asked = 1, MAX_EMPTY + math.floor(state.limit / PAGE) do
+    if not bytes then
+      return nil, err
+    end
+    local token = state.limit >= (asked + 1) * PAGE and token_in(bytes)
+    local more, coming
+    if token then
+      more, coming = take_and_ask(state, bytes, token)
+    else
+      more, err = take(state, bytes)
+    end
+    if more == nil then
+      return nil, token and coming or err
+    elseif not more or not token and (page.keys[1] or page.prefixes[1]) then
+      return more
+    elseif token then
+      bytes = coming
+    else
+      bytes, err = ask(state, state.token)
+    end
+  end
+  return broken(state.store, "it goes on and on without anything in it")
+end
+
 --- A page as epoch.objectstore says.
----@param store { session: table, base: string, describe: function } `base`: what stands before every key
+---@param store { task: table, session: table, base: string, describe: function } `base`: what stands before every key
 ---@param prefix string
 ---@param given { delimiter: string?, after: string?, limit: integer?, etags: boolean? }?
 ---@return { keys: table[], prefixes: string[], others: string[]?, more: boolean, last: string? }?
@@ -158,23 +226,19 @@ function M.page(store, prefix, given)
   local page = { keys = {}, prefixes = {}, more = false }
   local state = {
     store = store, base = store.base, page = page, prefix = prefix, delimiter = given.delimiter,
-    limit = math.min(given.limit, PAGE), etags = given.etags,
+    limit = given.limit, etags = given.etags,
   }
   if given.after then -- what begins with a prefix that was told is not told again
     state.after = store.base .. given.after .. (given.delimiter and given.after:sub(-1) == "/" and LAST or "")
     state.last_key, state.last_prefix = state.after, state.after
   end
-  for _ = 1, MAX_EMPTY do
-    page.more, err = fetch(state)
-    if page.more == nil then
-      return nil, err
-    elseif not page.more or page.keys[1] or page.prefixes[1] then
-      local last = larger(state.last_key, state.last_prefix)
-      page.last = last and last:sub(#store.base + 1)
-      return page
-    end
+  page.more, err = fetch(state)
+  if page.more == nil then
+    return nil, err
   end
-  return broken(store, "it goes on and on without anything in it")
+  local last = larger(state.last_key, state.last_prefix)
+  page.last = last and last:sub(#store.base + 1)
+  return page
 end
 
 return M

@@ -25,6 +25,7 @@ local SKEW = 300
 ---@field expect table<integer, boolean>? statuses that are answers; 200
 ---@field patience number? seconds to wait for the answer, where the store may need long
 ---@field xml string? the answer is an XML element of this name, which is read into answer.xml
+---@field as_text boolean? into answer.text instead, to be read later, unless it is an error
 
 local EXPECT = { [200] = true }
 
@@ -64,14 +65,14 @@ local function refusal(self, call, answer)
   }, read_body(answer))
 end
 
--- Reads the XML that was asked for. A store that has begun to answer before it knows how it
--- ends says 200, and <Error> in it.
-local function read_xml(self, call, answer)
-  local bytes, err = answer:read(xml.MAX)
-  local element
-  if bytes then
-    element, err = xml.parse(bytes)
-  end
+--- The element that the text of an answer is. A store that has begun to answer before it knows how
+--- it ends says 200, and <Error> in it.
+---@param call epoch.s3.Call
+---@param bytes string
+---@return epoch.s3.Element?
+---@return epoch.Error?
+function Session:element(call, bytes)
+  local element, err = xml.parse(bytes)
   if not element then
     return nil, errors.wrap(err, ("%s %s"):format(call.method, self:shown(call.key)))
   elseif element.name == "Error" then
@@ -79,8 +80,20 @@ local function read_xml(self, call, answer)
   elseif element.name ~= call.xml then
     return errors.fail("invalid", ("%s %s: the answer is no %s"):format(call.method, self:shown(call.key), call.xml))
   end
-  answer.xml = element
-  return answer
+  return element
+end
+
+-- Reads the XML that was asked for, as text where that is enough for now.
+local function read_xml(self, call, answer)
+  local bytes, err = answer:read(xml.MAX)
+  if not bytes then
+    return nil, errors.wrap(err, ("%s %s"):format(call.method, self:shown(call.key)))
+  elseif call.as_text and not bytes:find("<Error[%s>]") then
+    answer.text = bytes
+    return answer
+  end
+  answer.xml, err = self:element(call, bytes)
+  return answer.xml and answer, err
 end
 
 -- Whether the store's clock, which its answer shows, is another one than ours; then its time
