@@ -2,7 +2,9 @@
 -- are the same.
 local conf = require "epoch.gateway.conf"
 local core = require "epoch.core"
+local example = require "spec.support.gateway_example"
 local gateway = require "spec.support.gateway"
+local origin = require "epoch.gateway.conf.origin"
 local work = require "spec.support.work"
 
 -- Directives in order, a line each, without comments and with single spaces.
@@ -45,14 +47,22 @@ describe("examples/openresty/nginx.conf", function()
     })
     -- settings are laid out differently
     local function cut(text)
-      return (text:gsub("init_by_lua_block (%b{})", function(block)
+      return (text:gsub("set $epoch_inside \"\";", ""):gsub("init_by_lua_block (%b{})", function(block)
         assert(block:find('require%("epoch.gateway"%).setup %b{}'), block)
         assert(block:find('store"?%]? = "file:///srv/vms"'), block)
         return ""
       end))
     end
-    local example = assert(work.read_file("examples/openresty/nginx.conf"))
-    assert.same(without(directives(cut(served)), OWN), without(directives(cut(example)), OWN))
+    local shown = assert(work.read_file("examples/openresty/nginx.conf"))
+    assert.same(without(directives(cut(served)), OWN), without(directives(cut(shown)), OWN))
+  end)
+
+  it("says of a bucket what epoch serve says", function()
+    local at = { scheme = "https", host = "s3.example", ca = "/etc/ssl/certs/ca-certificates.crt" }
+    local served = origin.location(at, function(value) return value end)
+    assert.same(directives(served), directives(assert(work.read_file("examples/openresty/s3.conf"))))
+    local upstream = table.concat(directives(origin.upstream(at)), " ")
+    assert(work.read_file("examples/openresty/nginx.conf"):find("# " .. upstream, 1, true), upstream)
   end)
 
   local missing = gateway.missing()
@@ -60,6 +70,22 @@ describe("examples/openresty/nginx.conf", function()
     pending(missing)
     return
   end
+
+  it("is good with the lines for a bucket, too", function()
+    work.in_directory(function(dir)
+      local shown = example.text({ dir = dir, root = dir, port = 8080 }, 1)
+      shown = shown:gsub("# (upstream epoch_origin { server )s3%.example", "%1127.0.0.1")
+      shown = shown:gsub("# include /etc/epoch/", function()
+        return "include " .. work.here() .. "/examples/openresty/"
+      end)
+      assert(shown:find("\n *upstream") and shown:find("\n *include"), shown)
+      work.write_file(dir .. "/nginx.conf", shown)
+      local p = assert(io.popen(("PATH=$PATH:/usr/sbin nginx -t -c '%s/nginx.conf' 2>&1"):format(dir)))
+      local said = p:read("*a")
+      p:close()
+      assert(said:find("test is successful", 1, true), said)
+    end)
+  end)
 
   it("serves as it stands, with the paths of this machine", function()
     local g = gateway.start { example = true, workers = 2 }

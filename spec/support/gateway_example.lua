@@ -7,8 +7,11 @@ local work = require "spec.support.work"
 
 local M = {}
 
--- The text with our modules, on this port and store, and where it may write.
-local function text(self, workers)
+--- The text with our modules, on this port and store, and where it may write.
+---@param self { dir: string, root: string, port: integer }
+---@param workers integer
+---@return string
+function M.text(self, workers)
   local here, temporary = work.here(), {}
   local function as(value)
     return function() return value end
@@ -35,7 +38,7 @@ end
 function M.words(self, options)
   self.port = server.free_ports(1)[1]
   assert(core.mkdir(self.root))
-  work.write_file(self.dir .. "/nginx.conf", text(self, options.workers or 1))
+  work.write_file(self.dir .. "/nginx.conf", M.text(self, options.workers or 1))
   return { assert(core.which("nginx", os.getenv("PATH") .. ":/usr/sbin")), "-c", self.dir .. "/nginx.conf", "-e",
            "stderr" }
 end
