@@ -150,6 +150,6 @@ describe("the system", function()
   end)
 
   it("says how many files may be open", function()
-    assert(system.files() >= 64 and system.files() <= 8192)
+    assert(system.files() >= 64 and system.files() <= 4096)
   end)
 end)

@@ -40,7 +40,7 @@ local OWN = {
 describe("examples/openresty/nginx.conf", function()
   it("says what epoch serve says", function()
     local served = assert(conf.text {
-      modules = {}, workers = 2, files = 8192, directory = "/run/epoch", body_directory = "/srv/vms/.spool",
+      modules = {}, workers = 2, files = 4096, directory = "/run/epoch", body_directory = "/srv/vms/.spool",
       level = "warn", environment = {}, lua_path = "/lua/?.lua", lua_cpath = "/lib/?.so",
       setup = { gateway = { store = "file:///srv/vms" } }, listen = "127.0.0.1:8080", store = "/srv/vms",
       resolvers = {}, shutdown = 60,

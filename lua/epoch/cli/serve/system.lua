@@ -1,7 +1,7 @@
 --- What Linux says of this process and of this machine.
 local M = {}
 
-local MAX_FILES = 8192 -- more than that a worker does not need
+local MAX_FILES = 4096 -- more than that a worker does not need; nginx has memory for each connection at once
 
 local function read(path)
   local file = io.open(path)
