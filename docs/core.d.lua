@@ -318,6 +318,11 @@ function core.link(from, to) end
 ---@return true?
 function core.chmod(path, mode) end
 
+--- What new files of this process do not get of their permissions, from now on; answers what it was.
+---@param mode integer permission bits
+---@return integer
+function core.umask(mode) end
+
 --- Waits until the data of a file is on disk.
 ---@param path string
 ---@return true?

@@ -14,6 +14,7 @@
 -- time happens in threads (epoch.gateway.threads).
 local access = require "epoch.gateway.access"
 local audit = require "epoch.gateway.audit"
+local core = require "epoch.core"
 local errors = require "epoch.errors"
 local metrics = require "epoch.gateway.metrics"
 local ngx = require "ngx"
@@ -25,6 +26,8 @@ local store = require "epoch.gateway.store"
 local threads = require "epoch.gateway.threads"
 
 local M = {}
+
+local UMASK = tonumber("022", 8)
 
 -- Which module has a route's action; they are loaded before there are workers, which share them.
 local HANDLERS = {
@@ -63,8 +66,17 @@ function M.setup(options)
   end
 end
 
+-- nginx as a daemon has no umask: what it stores would be everybody's to change.
+local function protect_files()
+  local before = core.umask(UMASK)
+  if before ~= 0 then
+    core.umask(before)
+  end
+end
+
 --- For init_worker_by_lua: opens what each worker has of its own.
 function M.start()
+  protect_files()
   store.here()
   metrics.start()
 end

@@ -4,6 +4,7 @@ local conf = require "epoch.gateway.conf"
 local core = require "epoch.core"
 local example = require "spec.support.gateway_example"
 local gateway = require "spec.support.gateway"
+local http = require "spec.support.http"
 local origin = require "epoch.gateway.conf.origin"
 local work = require "spec.support.work"
 
@@ -99,5 +100,34 @@ describe("examples/openresty/nginx.conf", function()
     g:stop()
     assert.same({ 200, bytes }, { answer.status, answer.body })
     assert.same({ 0, "" }, { code, log })
+  end)
+
+  it("stores nothing that everybody may change, though nginx as a daemon has no umask", function()
+    local token, before = "spec-token-0123456789", core.umask(0)
+    local ok, g = pcall(gateway.start, { example = true, env = { EPOCH_REGISTRY_TOKEN = token } })
+    core.umask(before)
+    assert(ok, g)
+    local done, why = pcall(function()
+      local function put(path, bytes)
+        local answer
+        work.with_loop({ threads = 0 }, function(loop)
+          answer = assert(http.fetch(loop, {
+            method = "PUT", url = g.url .. path, body = bytes, proxy = "", authorization = "Bearer " .. token,
+          }))
+        end)
+        assert.equal(201, answer.status, answer.body)
+      end
+      local manifest = ([[{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",]]
+        .. [["config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"%s","size":2},"layers":[]}]])
+        :format(core.digest("{}"))
+      put("/v2/a/b/blobs/" .. core.digest("{}"), "{}")
+      put("/v2/a/b/manifests/v1", manifest)
+      local pipe = assert(io.popen(("find '%s' -mindepth 1 -perm /022"):format(g.root)))
+      local open = pipe:read("*a")
+      pipe:close()
+      assert.equal("", open)
+    end)
+    g:stop()
+    assert(done, why)
   end)
 end)

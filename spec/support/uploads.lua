@@ -13,10 +13,10 @@ local MAX = 64 * 1024 * 1024 -- of an answer
 ---@param g table of spec.support.gateway
 ---@param method string
 ---@param path string
----@param more { body: string?, headers: table?, range: string? }?
+---@param more { body: string?, type: string?, range: string? }?
 function M.ask(g, method, path, more)
   more = more or {}
-  local headers = { ["Content-Type"] = "application/octet-stream", ["Content-Range"] = more.range }
+  local headers = { ["Content-Type"] = more.type or "application/octet-stream", ["Content-Range"] = more.range }
   local response
   work.with_loop({ threads = 0 }, function(loop)
     response = assert(http.fetch(loop, {

@@ -4,6 +4,7 @@
 #include "../base/file.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 /* Never seen by scripts: what core_list has in hand while it fills its table. */
 #define LEP_NAMES "epoch.names"
@@ -148,6 +149,16 @@ static int core_chmod(lua_State *L)
   return lep_done(L, ep_fs_chmod(path, (unsigned)mode, &err), &err);
 }
 
+/* core.umask(mode) -> the one before; of the process, so also of its other threads */
+static int core_umask(lua_State *L)
+{
+  int64_t mode = lep_checksize(L, 1);
+  if (mode > 0777)
+    luaL_argerror(L, 1, "permission bits expected");
+  lep_pushsize(L, umask((mode_t)mode));
+  return 1;
+}
+
 /* core.sync(path): its data is on disk */
 static int core_sync(lua_State *L)
 {
@@ -197,6 +208,7 @@ static const luaL_Reg functions[] = {
     {"extents", core_extents},
     {"link", core_link},
     {"chmod", core_chmod},
+    {"umask", core_umask},
     {"sync", core_sync},
     {"writeback", core_writeback},
     {"truncate", core_truncate},

@@ -29,8 +29,8 @@ function M.boot_id()
   return ask_kernel("/proc/sys/kernel/random/boot_id", "^[%x-]+")
 end
 
--- The permissions of a blob: nginx spools with 0600. The umask counts, but a daemon that has none
--- (nginx is one) lets nobody else write.
+-- The permissions of a blob, of which nginx spools with 0600: the owner may write, and those whom the
+-- umask does not keep from it may read.
 local function file_mode()
   local umask = tonumber(ask_kernel("/proc/self/status", "\nUmask:%s*(%d+)") or "022", 8)
   local mode = tonumber("600", 8)
