@@ -7,7 +7,6 @@
 --                                              registry.media_type)
 --     blobs/sha256/HEX
 --     gc.json                                  blobs that are being removed (registry.removal)
---     uploads/ID/…                             blobs that are arriving at a gateway
 --
 -- The keys are the truth. A manifest is stored by digest, then by tag, then the catalog
 -- follows; tags are taken away in the same order, so that whatever is cut short can be done

@@ -96,8 +96,7 @@ enum ep_status ep_fs_sync(const char *path, struct ep_err *err) EP_MUST;
 enum ep_status ep_fs_writeback(const char *path, int64_t offset, int64_t n,
                                struct ep_err *err) EP_MUST;
 /* Takes away what is beyond `size`; "size_mismatch" where there is less. */
-enum ep_status ep_fs_truncate(const char *path, int64_t size,
-                              struct ep_err *err) EP_MUST;
+enum ep_status ep_fs_truncate(const char *path, int64_t size, struct ep_err *err) EP_MUST;
 /* Copies `from` behind the end of `to`, which is made when missing: `*n` bytes. When it fails,
 ** `to` has its size again. */
 enum ep_status ep_fs_append(const char *from, const char *to, int64_t *n,

@@ -167,11 +167,8 @@ static int core_parse_digest(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"update", hasher_update},
-    {"file", hasher_file},
-    {"digest", hasher_digest},
-    {"state", hasher_state},
-    {NULL, NULL},
+    {"update", hasher_update}, {"file", hasher_file}, {"digest", hasher_digest},
+    {"state", hasher_state},   {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {

@@ -198,22 +198,14 @@ static int core_append(lua_State *L)
 static const luaL_Reg no_methods[] = {{NULL, NULL}};
 
 static const luaL_Reg functions[] = {
-    {"mkdir", core_mkdir},
-    {"unlink", core_unlink},
-    {"rename", core_rename},
-    {"sync_parent", core_sync_parent},
-    {"list", core_list},
-    {"stat", core_stat},
-    {"lock", core_lock},
-    {"extents", core_extents},
-    {"link", core_link},
-    {"chmod", core_chmod},
-    {"umask", core_umask},
-    {"sync", core_sync},
-    {"writeback", core_writeback},
-    {"truncate", core_truncate},
-    {"append", core_append},
-    {NULL, NULL},
+    {"mkdir", core_mkdir},         {"unlink", core_unlink},
+    {"rename", core_rename},       {"sync_parent", core_sync_parent},
+    {"list", core_list},           {"stat", core_stat},
+    {"lock", core_lock},           {"extents", core_extents},
+    {"link", core_link},           {"chmod", core_chmod},
+    {"umask", core_umask},         {"sync", core_sync},
+    {"writeback", core_writeback}, {"truncate", core_truncate},
+    {"append", core_append},       {NULL, NULL},
 };
 
 void lep_open_fs(lua_State *L)
