@@ -222,7 +222,7 @@ local function words_of(self, options)
 end
 
 local KNOWN = { addr = true, config = true, env = true, example = true, options = true, store = true, tls = true,
-                words = true, workers = true }
+                umask = true, words = true, workers = true }
 
 ---@class spec.GatewayOptions
 ---@field store string? a home; by default a new directory, `root`
@@ -233,6 +233,7 @@ local KNOWN = { addr = true, config = true, env = true, example = true, options 
 ---@field env table<string, string>?
 ---@field words string[]? more words for the command line
 ---@field addr string? 127.0.0.1:0
+---@field umask string? "022"
 ---@field example boolean? not epoch serve, but examples/openresty/nginx.conf; of the others it takes store,
 --- options, config, workers and env
 
@@ -251,7 +252,7 @@ function M.start(options)
   self.root = self.store:match("^file://(/.*)$")
   work.write_file(dir .. "/config.lua", ("spool_dir = %q\n"):format(dir)
     .. (options.options and "gateway = " .. literal(options.options) .. "\n" or "") .. (options.config or ""))
-  local argv = { "/bin/sh", "-c", 'exec "$@" 2>"$0/log"', dir }
+  local argv = { "/bin/sh", "-c", ("umask %s; exec \"$@\" 2>\"$0/log\""):format(options.umask or "022"), dir }
   for _, word in ipairs((options.example and example.words or words_of)(self, options)) do
     argv[#argv + 1] = word
   end
