@@ -351,6 +351,7 @@ build = {
     ["epoch.gateway.manifests"] = "lua/epoch/gateway/manifests.lua",
     ["epoch.gateway.metrics"] = "lua/epoch/gateway/metrics.lua",
     ["epoch.gateway.origin"] = "lua/epoch/gateway/origin.lua",
+    ["epoch.gateway.random"] = "lua/epoch/gateway/random.lua",
     ["epoch.gateway.ranges"] = "lua/epoch/gateway/ranges.lua",
     ["epoch.gateway.reply"] = "lua/epoch/gateway/reply.lua",
     ["epoch.gateway.requests"] = "lua/epoch/gateway/requests.lua",

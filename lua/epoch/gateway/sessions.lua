@@ -50,6 +50,7 @@
 -- killed anywhere leaves whole blobs, and sessions as their record says. All that take `id` and
 -- `name` answer "not_found" where the session is another repository's.
 local errors = require "epoch.errors"
+local random = require "epoch.gateway.random"
 local records = require "epoch.gateway.sessions.record"
 
 local M = {}
@@ -82,17 +83,13 @@ end
 
 -- A random UUID (version 4): who does not know it cannot find the session.
 local function new_id()
-  local file, why = io.open("/dev/urandom", "rb")
-  local bytes = file and file:read(16)
-  if file then
-    file:close()
+  local hex, err = random.hex(16)
+  if not hex then
+    return nil, err
   end
-  if not bytes or #bytes ~= 16 then
-    return errors.fail("io", "drawing a random upload id: " .. tostring(why))
-  end
-  local hex = bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end)
-  return table.concat({ hex:sub(1, 8), hex:sub(9, 12), "4" .. hex:sub(14, 16),
-    ("89ab"):sub(hex:byte(17) % 4 + 1):sub(1, 1) .. hex:sub(18, 20), hex:sub(21) }, "-")
+  local variant = ("89ab"):sub(tonumber(hex:sub(17, 17), 16) % 4 + 1):sub(1, 1)
+  return table.concat({ hex:sub(1, 8), hex:sub(9, 12), "4" .. hex:sub(14, 16), variant .. hex:sub(18, 20),
+    hex:sub(21) }, "-")
 end
 
 -- Asks the store about a session: `method(home, id, name, …)`.

@@ -2,6 +2,7 @@
 -- worker threads only: everything here waits for the disk.
 local core = require "epoch.core"
 local errors = require "epoch.errors"
+local random = require "epoch.gateway.random"
 
 local M = {}
 
@@ -202,10 +203,14 @@ function M.become_blob(store, digest, path, size)
   if ok then
     ok, err = make_directory(spool)
   end
-  if not ok then
+  local name
+  if ok then
+    name, err = random.hex(16)
+  end
+  if not name then
     return nil, err
   end
-  return name_blob(store.root, path, ("%s/blob-%s"):format(spool, path:match("[^/]+/[^/]+$"):gsub("/", "-")), blob)
+  return name_blob(store.root, path, spool .. "/blob-" .. name, blob)
 end
 
 --- Removes the files in a directory that were written before that time.

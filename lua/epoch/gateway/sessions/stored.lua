@@ -4,6 +4,7 @@
 -- that was read.
 local errors = require "epoch.errors"
 local json = require "epoch.json"
+local random = require "epoch.gateway.random"
 local records = require "epoch.gateway.sessions.record"
 
 local M = {}
@@ -23,15 +24,7 @@ end
 ---@return string?
 ---@return epoch.Error?
 function M.nonce()
-  local file, why = io.open("/dev/urandom", "rb")
-  local bytes = file and file:read(8)
-  if file then
-    file:close()
-  end
-  if not bytes or #bytes ~= 8 then
-    return errors.fail("io", "drawing a random name: " .. tostring(why))
-  end
-  return (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
+  return random.hex(8)
 end
 
 -- The pieces as a record has them, as { name, key, size } each; nil when they are none.
