@@ -50,6 +50,14 @@ local STORE = [[
   elseif mode == "dd" then return refuse(416, "InvalidRange")
   elseif mode == "de" then return refuse(304, "NotModified")
   elseif mode == "df" then return refuse(401, "Unauthorized")
+  elseif mode == "ea" then                            -- with a clock that is two hours ahead
+    local now = ngx.time() + 7200
+    local signed = headers["x-amz-date"]:sub(1, 13)
+    if signed == os.date("!%Y%m%dT%H%M", now) or signed == os.date("!%Y%m%dT%H%M", now - 60) then
+      head(4) return ngx.print("good")
+    end
+    ngx.header.Date = ngx.http_time(now)
+    return refuse(403, "RequestTimeTooSkewed")
   elseif mode == "stall" then ngx.sleep(60) return ngx.exit(444)
   end
   return refuse(404, "NoSuchKey")
@@ -170,6 +178,16 @@ describe_or_skip("a gateway on a bucket that misbehaves", function()
       assert.equal(wanted, answer.status, log)
       assert.equal(wanted == 503, log:find("upstream SSL certificate does not match", 1, true) ~= nil)
     end
+  end)
+
+  it("is asked with its own time where the clocks are apart", function()
+    local other = start(s.url)
+    local statuses = {}
+    for i = 1, 3 do
+      statuses[i] = assert(ask(blob "ea", { url = other.url .. blob "ea" })).status
+    end
+    other:stop()
+    assert.same({ 503, 200, 200 }, statuses)
   end)
 
   it("never ends well what was cut", function()

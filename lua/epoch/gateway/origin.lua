@@ -157,7 +157,9 @@ local function failure(key, status)
     return errors.new("range", "the blob has no such range"), "RANGE_INVALID"
   end
   local what = ("GET %s from %s"):format(key, opened:describe())
-  if status == 504 then
+  if opened.session:learn_time(status, ngx.var.upstream_http_date) then
+    return errors.new("unavailable", what .. ": the clocks are apart; the store's time is used from now on")
+  elseif status == 504 then
     return errors.new("unavailable", what .. ": it does not answer in time")
   elseif status == 502 then
     return errors.new("unavailable", what .. ": it cannot be reached, or broke off")

@@ -96,11 +96,14 @@ local function read_xml(self, call, answer)
   return answer.xml and answer, err
 end
 
--- Whether the store's clock, which its answer shows, is another one than ours; then its time
--- is used from now on.
-local function learn_time(self, answer)
-  local date = answer.status == 403 and calendar.http(answer:header("date"))
-  local off = date and date - os.time() or 0
+--- Whether the store's clock, as the Date of a refusal shows it, is another one than ours; then its
+--- time is used from now on.
+---@param status integer
+---@param date string?
+---@return boolean
+function Session:learn_time(status, date)
+  local now = status == 403 and calendar.http(date)
+  local off = now and now - os.time() or 0
   if math.abs(off - self.skew) <= SKEW then
     return false
   end
@@ -124,7 +127,7 @@ function Session:once(call)
     return answer
   end
   local after = retry.after(answer:header("retry-after"))
-  local learned = learn_time(self, answer)
+  local learned = self:learn_time(answer.status, answer:header("date"))
   err = refusal(self, call, answer)
   if learned then -- a matter of luck no longer
     return nil, errors.new("unavailable", err.message, { cause = err }), 0
