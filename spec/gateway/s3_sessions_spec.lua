@@ -2,6 +2,7 @@
 local backend = require "epoch.gateway.sessions.s3"
 local behaviour = require "spec.support.store_behaviour"
 local core = require "epoch.core"
+local errors = require "epoch.errors"
 local objectstore = require "epoch.objectstore"
 local parts = require "epoch.s3.parts"
 local pieces = require "epoch.gateway.sessions.pieces"
@@ -285,6 +286,22 @@ describe_or_skip("an upload session in a bucket", function()
     assert.equal(2, #keys(""))
     assert.equal(1, state_of(alive).offset)
     assert.equal("x", support.bytes(task, home.store:get(keys("uploads/" .. alive)[1])))
+  end)
+
+  it("is there, for one at a time, in a store that puts nothing under conditions", function()
+    local id = start()
+    local simple = opened()
+    local put = simple.store.put
+    simple.store.put = function(store, key, size, body, options)
+      if options and options.if_match then
+        return errors.fail("unsupported", "no conditions here")
+      end
+      return put(store, key, size, body, options)
+    end
+    assert.equal(3, sessions.append(simple, "a/b", id, chunk(state_of(id), "abc")))
+    assert.equal(6, sessions.append(simple, "a/b", id, chunk(state_of(id), "def")))
+    assert(sessions.finish(simple, "a/b", id, core.digest("abcdef")))
+    only("abcdef")
   end)
 
   -- A home whose process is killed when it makes request number n: before it, or when the store has

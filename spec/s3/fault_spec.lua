@@ -152,6 +152,26 @@ local BUCKETS = {
   tagless = [[ if method == "PUT" then ngx.req.discard_body() return answer(200) end return multipart() ]],
   nameless = [[ return xml(200, "<InitiateMultipartUploadResult></InitiateMultipartUploadResult>") ]],
   other = [[ return xml(200, "<Surprise/>") ]],
+  -- copies
+  copied = [[ if method == "PUT" then
+      note(bucket, headers["x-amz-copy-source"])
+      if count(bucket) == 1 then return answer(200, "  <Error><Code>InternalError</Code></Error>") end
+      return xml(200, "<CopyObjectResult><ETag>&quot;copy&quot;</ETag></CopyObjectResult>")
+    end
+    return object("") ]],
+  uncopied = [[ if method == "PUT" then return xml(200, "<Error><Code>InternalError</Code></Error>") end
+    return object("") ]],
+  untagged = [[ if method == "PUT" then return xml(200, "<CopyObjectResult/>") end return object("") ]],
+  changing = [[ local args = ngx.req.get_uri_args()
+    if method == "PUT" and headers["x-amz-copy-source-range"] then
+      note(bucket .. ":range", headers["x-amz-copy-source-range"])
+      return xml(200, "<CopyPartResult><ETag>&quot;p&quot;</ETag></CopyPartResult>")
+    elseif method == "HEAD" then
+      ngx.header["Content-Length"] = 15 * 1024 * 1024
+      ngx.header.ETag, ngx.header["Last-Modified"] = '"' .. count(bucket) .. '"', ngx.http_time(ngx.time())
+      return ngx.exit(200)
+    end
+    return multipart() ]],
   short = [[ if method == "HEAD" then ngx.header["Content-Length"] = 5 ngx.header.ETag = '"x"' return ngx.exit(200) end
     return multipart() ]],
 }
@@ -413,6 +433,24 @@ describe("an S3 store that misbehaves", function()
       kind("invalid", open("other"):put("k", #BYTES, BYTES))
       kind("size_mismatch", open("short"):put("k", #BYTES, BYTES))
     end)
+  end)
+
+  it("copies when it says so in the end, and not when it says 200 first", function()
+    assert.equal('"copy"', assert(open("copied"):copy("a/b+c", "d")))
+    assert.same({ "/copied/p/a/b%2Bc", "/copied/p/a/b%2Bc" }, seen("copied"))
+    local err = kind("unavailable", open("uncopied", { retries = 1 }):copy("a", "d"))
+    assert.matches("copy a to d in s3://uncopied/p: .*200 InternalError", tostring(err))
+    kind("invalid", open("untagged"):copy("a", "d"))
+  end)
+
+  it("copies in ranges what stays as it is meanwhile", function()
+    local err = kind("conflict", open("changing", { copy_threshold = 10 * MIB }):copy("a", "d"))
+    assert.matches("a was changed while it was copied", err.message)
+    local ranges = seen("changing:range")
+    table.sort(ranges)
+    assert.same({ "bytes=0-7864319", "bytes=7864320-15728639" }, ranges)
+    assert.same({ "the id" }, seen("changing:abort"))
+    assert.same({}, seen("changing:complete"))
   end)
 
   it("is told no secret, and tells none", function()

@@ -9,7 +9,7 @@
 -- its threads. Only in the phases that answer a request.
 --
 -- nginx has a Lua state for each call that is under way, and no more than it was told: so only so
--- many calls are, and the others wait for their turn; not where the store has stalled: who waited there
+-- many calls are, and the others wait for their turn; not where a bucket has stalled: who waited there
 -- would wait in vain. A request that ends while it has a call under way (its client went away, or nginx
 -- could not spool its body) hands back its turn in `release`.
 local errors = require "epoch.errors"
@@ -82,7 +82,7 @@ local function give(name)
 end
 
 local function is_stalled(name, turn)
-  return name == "store" and turn:count() <= 0 and ngx.now() - ended[name] > STALLED
+  return name == "store" and not store.root() and turn:count() <= 0 and ngx.now() - ended[name] > STALLED
 end
 
 local function take_one(name, patience)
