@@ -25,7 +25,7 @@ end
 
 -- One repository after the other, so that there is something to read meanwhile. What fails is
 -- remembered, and keeps nothing else from being moved.
-local failed = {}
+local failed = { from.notice } -- names that no reference can have
 for _, name in ipairs(names) do
   local done, why, some = epoch.migrate.migrate(task, {
     from = from,

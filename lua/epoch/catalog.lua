@@ -25,21 +25,27 @@ end
 
 ---@class epoch.Catalog
 ---@field repositories table<string, epoch.Repository> by name
+---@field others table<string, epoch.Repository>? whose names no reference has: written again, not used
 ---@field updated_at string
 
 ---@class epoch.Repository
 ---@field tags table<string, string> the key of each tag's manifest; older ones may have its digest
+---@field others table<string, string>? tags that no reference has
 ---@field updated_at string
+
+local function unless_empty(t)
+  return next(t) ~= nil and t or nil
+end
 
 local function repository(entry)
   entry = table_or_empty(entry)
-  local tags = {}
+  local tags, others = {}, {}
   for tag, key in pairs(table_or_empty(entry.tags)) do
-    if reference.check_tag(tag) and type(key) == "string" then
-      tags[tag] = key
+    if type(key) == "string" then
+      (reference.check_tag(tag) and tags or others)[tag] = key
     end
   end
-  return { tags = tags, updated_at = text_or(entry.updatedAt, M.time(0)) }
+  return { tags = tags, others = unless_empty(others), updated_at = text_or(entry.updatedAt, M.time(0)) }
 end
 
 --- What can be believed of a catalog; nil and the error when it is none.
@@ -52,13 +58,23 @@ function M.parse(bytes)
     return nil, err
   end
   value = table_or_empty(value)
-  local repositories = {}
+  local repositories, others = {}, {}
   for name, entry in pairs(table_or_empty(value.repositories)) do
-    if reference.check_name(name) then
-      repositories[name] = repository(entry)
+    (reference.check_name(name) and repositories or others)[name] = repository(entry)
+  end
+  return {
+    repositories = repositories, others = unless_empty(others), updated_at = text_or(value.updatedAt, M.time(0)),
+  }
+end
+
+local function together(tags, others)
+  local all = {}
+  for _, some in ipairs { tags, others } do
+    for tag, key in pairs(some) do
+      all[tag] = key
     end
   end
-  return { repositories = repositories, updated_at = text_or(value.updatedAt, M.time(0)) }
+  return all
 end
 
 --- The file for it.
@@ -67,8 +83,10 @@ end
 ---@return epoch.Error?
 function M.encode(catalog)
   local all = {}
-  for name, entry in pairs(catalog.repositories) do
-    all[name] = { tags = entry.tags, updatedAt = entry.updated_at }
+  for _, repositories in ipairs { catalog.repositories, catalog.others } do
+    for name, entry in pairs(repositories) do
+      all[name] = { tags = together(entry.tags, entry.others), updatedAt = entry.updated_at }
+    end
   end
   return json.encode({ repositories = all, updatedAt = catalog.updated_at }, 2)
 end

@@ -9,6 +9,7 @@ local errors = require "epoch.errors"
 local job = require "epoch.migrate.job"
 local listeners = require "epoch.listeners"
 local options = require "epoch.options"
+local text = require "epoch.text"
 
 local M = {}
 
@@ -48,6 +49,19 @@ local function tags_of(home, names)
   return list
 end
 
+-- What `names` leaves out, for no reference leads to it: not migrated, and that is an error.
+local function unreachable(home, names)
+  if names and #names > 0 or not home.others then
+    return {}
+  end
+  return home:others()
+end
+
+local function no_name(what)
+  return errors.new("invalid", ("no reference can be %s (names are lower case, with one of \".\", \"_\", \"-\" between "
+    .. "letters); copy its manifest to another key of the store, and migrate that"):format(text.quote(what)))
+end
+
 local function failure(failed, first, n)
   return errors.new(first.kind, ("%d of %d tags were not migrated (%s); the first because: %s"):format(
     #failed, n, table.concat(failed, ", "), tostring(first)), { status = first.status, cause = first })
@@ -64,29 +78,36 @@ end
 function M.migrate(task, given)
   local opts = options.check("migrate", MIGRATE, given)
   opts.task = task
-  local names, err, list = opts.names, nil, nil
-  if not names or #names == 0 then
+  local names, list = opts.names, nil
+  local others, err = unreachable(opts.from, names)
+  if others and (not names or #names == 0) then
     names, err = opts.from:repositories()
   end
-  if names then
+  if others and names then
     list, err = tags_of(opts.from, names)
   end
   if not list then
     return nil, err
   end
   local results, failed, first = {}, {}, nil
+  local function fail(what, why)
+    first, failed[#failed + 1] = first or why, what
+    listeners.new("migrate", opts):say(("%s: %s"):format(what, tostring(why)))
+  end
+  for _, what in ipairs(others) do
+    fail(what, no_name(what))
+  end
   for _, one in ipairs(list) do
     local result, why = job.run(opts, one[1], one[2])
     results[#results + 1] = result or nil
     if result == nil and why.kind == "cancelled" then
       return nil, why, results
     elseif result == nil then
-      first, failed[#failed + 1] = first or why, one[1] .. ":" .. one[2]
-      listeners.new("migrate", opts):say(("%s:%s: %s"):format(one[1], one[2], tostring(why)))
+      fail(one[1] .. ":" .. one[2], why)
     end
   end
   if first then
-    return nil, failure(failed, first, #list), results
+    return nil, failure(failed, first, #list + #others), results
   end
   return results
 end

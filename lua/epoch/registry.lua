@@ -286,6 +286,8 @@ end
 
 Registry.list_tags = Registry.tags -- its name in generation 1
 
+Registry.others = tags_of.others
+
 function Registry:repositories()
   return tags_of.names(self)
 end

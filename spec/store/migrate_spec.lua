@@ -60,6 +60,25 @@ local function pulled(task, home, dir)
   return core.digest(work.read_file(dir .. "/committed"))
 end
 
+describe("a tag of a name that is none here", function()
+  it("is told as not migrated, and keeps no other from being so", function()
+    with_homes("file://", function(task, from, to)
+      local bytes = golden.read("gen1/manifest.json")
+      assert(from.store:put("manifests/Demo/v1.json", #bytes, bytes))
+      local said = {}
+      local done, err, some = migrate.migrate(task, { from = from, to = to, progress = function(line)
+        said[#said + 1] = line
+      end })
+      assert.is_nil(done)
+      assert.equal("invalid", err.kind)
+      assert.truthy(err.message:find("1 of 4 tags were not migrated (Demo:v1)", 1, true))
+      assert.truthy(said[1]:find('Demo:v1: no reference can be "Demo:v1"', 1, true))
+      assert.equal(3, #some)
+      assert.equal(2, #assert(migrate.migrate(task, { from = from, to = to, names = { "g-small" } })))
+    end)
+  end)
+end)
+
 for _, kind in ipairs { "file://", "oci:" } do
   describe("a migration to " .. kind, function()
     it("makes of every tag what a push of today would have made", function()

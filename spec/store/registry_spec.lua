@@ -273,6 +273,33 @@ describe("the catalog", function()
     assert.equal(json.decode(bytes).updatedAt, read.updated_at)
   end)
 
+  it("keeps what only generation 1 took for a name, and says that nothing leads to it", function()
+    with_home(function(home, dir)
+      local old, younger = "manifests/Demo..Agent/v1.json", "manifests/a/v1+x.json"
+      support.put_artifact(home, "a", "v1", { "one" })
+      for _, key in ipairs { old, younger } do
+        assert(home.store:put(key, 2, "{}"))
+      end
+      work.write_file(dir .. "/catalog.json", json.encode { repositories = {
+        ["Demo..Agent"] = { tags = { v1 = old }, updatedAt = "2025-01-02T03:04:05.678Z" },
+        a = { tags = { v1 = "manifests/a/v1.json", ["v1+x"] = younger } },
+      } })
+      for _, change in ipairs { function() support.put_artifact(home, "a", "v2", { "one" }) end,
+                                function() assert(home:rebuild_catalog()) end } do
+        change()
+        local all = json.decode(work.read_file(dir .. "/catalog.json")).repositories
+        assert.equal(old, all["Demo..Agent"].tags.v1)
+        assert.same({ v1 = "manifests/a/v1.json", v2 = "manifests/a/v2.json", ["v1+x"] = younger }, all.a.tags)
+      end
+      assert.is_nil(home.notice)
+      assert.same({ "a" }, home:repositories())
+      assert.equal(("file://%s has 2 tags that no reference leads to, for their names are none here "
+        .. "(Demo..Agent:v1 and others)"):format(dir), home.notice)
+      assert.same({ "Demo..Agent:v1", "a:v1+x" }, home:others())
+      assert.same({ "v1", "v2" }, home:tags("a"))
+    end)
+  end)
+
   it("never decides what can be reached", function()
     with_home(function(home, dir)
       support.put_artifact(home, "a", "v1", { "one" })

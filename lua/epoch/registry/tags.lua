@@ -19,57 +19,68 @@ function M.key(name, tag)
   return M.directory_of(name) .. tag .. ".json"
 end
 
--- Name and tag of a key by tag, or nil.
+-- Name and tag of a key by tag, or nil. Generation 1 took any name that a snapshot has in cocoon:
+-- "Demo", "a..b". Nothing here leads to those, and nothing here may lose them.
 local function tag_of(key)
   local name, tag = key:match("^manifests/(.+)/([^/]+)%.json$")
-  if name and reference.check_name(name) and reference.check_tag(tag) then
+  if name and not name:find("/_") then -- _digests and the like are ours
     return name, tag
   end
 end
 
---- Tags with their keys as the keys have them, and whether there is anything of the
---- repository at all.
+--- Tags with their keys as the keys have them, whether there is anything of the repository at all,
+--- and the tags that no reference has.
 ---@param self { store: table }
 ---@param name string
 ---@return table<string, string>?
 ---@return boolean|epoch.Error any
+---@return table<string, string>? others
 function M.stored(self, name)
   local found, err = objectstore.list_all(self.store, M.directory_of(name), "/")
   if not found then
     return nil, err
   end
-  local tags, any = {}, false
+  local tags, others, any = {}, nil, false
   for _, one in ipairs(found.keys) do
     local of, tag = tag_of(one.key)
     if of == name then
-      tags[tag], any = one.key, true
+      if reference.check_tag(tag) then
+        tags[tag], any = one.key, true
+      else
+        others = others or {}
+        others[tag] = one.key
+      end
     end
   end
   for _, prefix in ipairs(found.prefixes) do
     any = any or prefix == M.directory_of(name) .. "_digests/"
   end
-  return tags, any
+  return tags, any, others
 end
 
 --- All repositories, as epoch.catalog has them.
 ---@param self { store: table }
+---@return epoch.Catalog?
+---@return epoch.Error?
 function M.all(self)
   local found, err = objectstore.list_all(self.store, "manifests/")
   if not found then
     return nil, err
   end
-  local repositories, youngest = {}, {}
+  local all, youngest = { repositories = {}, others = {} }, {}
   for _, one in ipairs(found.keys) do
     local name, tag = tag_of(one.key)
     if name then
-      local entry = repositories[name] or { tags = {} }
-      repositories[name] = entry
-      entry.tags[tag] = one.key
+      local into = reference.check_name(name) and all.repositories or all.others
+      local entry = into[name] or { tags = {} }
+      local kind = reference.check_tag(tag) and "tags" or "others"
+      entry[kind] = entry[kind] or {}
+      into[name], entry[kind][tag] = entry, one.key
       youngest[name] = math.max(youngest[name] or 0, one.modified)
       entry.updated_at = catalog.time(youngest[name])
     end
   end
-  return repositories
+  return all
 end
 
 --- The catalog as it stands, which may be behind the keys; made of them where there is none.
@@ -84,17 +95,21 @@ function M.catalog(self)
   elseif info.kind ~= "not_found" then
     return nil, info
   end
-  local repositories, err = M.all(self)
-  return repositories and { repositories = repositories, updated_at = catalog.time(os.time()) }, err
+  local all, err = M.all(self)
+  if all then
+    all.updated_at = catalog.time(os.time())
+  end
+  return all, err
 end
 
 -- For a store that cannot compare before it puts: the catalog as the keys are now. Whoever
 -- does the same at this moment may be missing from it until its next change.
 local function write_anew(self)
-  local repositories, err = M.all(self)
+  local all, err = M.all(self)
   local text, etag
-  if repositories then
-    text, err = catalog.encode { repositories = repositories, updated_at = catalog.time(os.time()) }
+  if all then
+    all.updated_at = catalog.time(os.time())
+    text, err = catalog.encode(all)
   end
   if text then
     etag, err = self.store:put(M.CATALOG, #text, text)
@@ -114,11 +129,11 @@ local function update_catalog(self, change)
       return nil, info
     end
     local known = bytes and catalog.parse(bytes)
-    local repositories, text, etag, slept
-    repositories, err = change(known and known.repositories)
-    text = repositories
-    if repositories then
-      text, err = catalog.encode { repositories = repositories, updated_at = catalog.time(os.time()) }
+    local all, text, etag, slept
+    all, err = change(known)
+    if all then
+      all.updated_at = catalog.time(os.time())
+      text, err = catalog.encode(all)
     end
     if not text then
       return nil, err
@@ -148,16 +163,17 @@ end
 ---@return true?
 ---@return epoch.Error?
 function M.refresh(self, name)
-  return update_catalog(self, function(repositories)
-    if not repositories then
+  return update_catalog(self, function(known)
+    if not known then
       return M.all(self)
     end
-    local tags, err = M.stored(self, name)
+    local tags, any, others = M.stored(self, name)
     if not tags then
-      return nil, err
+      return nil, any
     end
-    repositories[name] = next(tags) and { tags = tags, updated_at = catalog.time(os.time()) } or nil
-    return repositories
+    known.repositories[name] = (next(tags) or others)
+      and { tags = tags, others = others, updated_at = catalog.time(os.time()) } or nil
+    return known
   end)
 end
 
@@ -196,6 +212,31 @@ function M.rebuild(self)
   end)
 end
 
+-- What no reference leads to, as NAME:TAG.
+local function list_others(all)
+  local list = {}
+  for _, repositories in ipairs { all.repositories, all.others } do
+    for name, entry in pairs(repositories) do
+      for _, tags in ipairs { repositories == all.others and entry.tags or {}, entry.others or {} } do
+        for tag in pairs(tags) do
+          list[#list + 1] = name .. ":" .. tag
+        end
+      end
+    end
+  end
+  table.sort(list)
+  return list
+end
+
+--- The tags that no reference leads to, of names that only generation 1 took: NAME:TAG, sorted.
+---@param self { store: table }
+---@return string[]?
+---@return epoch.Error?
+function M.others(self)
+  local all, err = M.all(self)
+  return all and list_others(all), err
+end
+
 --- What the catalog and the keys have, together: names, sorted.
 ---@param self { store: table }
 ---@return string[]?
@@ -205,20 +246,24 @@ function M.names(self)
   if not bytes and info.kind ~= "not_found" then
     return nil, info
   end
-  local listed = bytes and catalog.parse(bytes)
-  local known = listed and listed.repositories or {}
-  local stored, err = M.all(self)
-  if not stored then
+  local all, err = M.all(self)
+  if not all then
     return nil, err
   end
-  for name in pairs(stored) do
-    known[name] = true
-  end
-  local list = {}
-  for name in pairs(known) do
-    list[#list + 1] = name
+  local listed = bytes and catalog.parse(bytes)
+  local known, list, others = {}, {}, list_others(all)
+  for _, repositories in ipairs { all.repositories, listed and listed.repositories } do
+    for name, entry in pairs(repositories) do
+      if not known[name] and (next(entry.tags) or not entry.others) then
+        known[name], list[#list + 1] = true, name
+      end
+    end
   end
   table.sort(list)
+  if #others > 0 then
+    self.notice = ("%s has %d tags that no reference leads to, for their names are none here (%s%s)"):format(
+      self.store:describe(), #others, others[1], #others > 1 and " and others" or "")
+  end
   return list
 end
 
