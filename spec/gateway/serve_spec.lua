@@ -391,6 +391,18 @@ describe("epoch serve", function()
         "nginx version: openresty/1.25.3\nconfigure arguments: --add-module=../ngx_lua-0.10.26"))
     end)
 
+    it("without a core that nginx can load", function()
+      os.execute(("mkdir -p '%s/build/lua' && cp -r epoch.lua lua '%s' && cp -r build/lua/5.4 '%s/build/lua'"):format(
+        dir, dir, dir))
+      local p = assert(io.popen(("cd / && HOME='%s' lua5.4 '%s/epoch.lua' serve --addr 127.0.0.1:0 --store '%s' 2>&1")
+        :format(dir, dir, store())))
+      local said = p:read("*a")
+      p:close()
+      assert.equal(("epoch: serve: nginx runs LuaJIT, and the core for it is not there "
+        .. "(%s/build/lua/5.1/epoch/core.so): run make where epoch.lua is, or install for Lua 5.1, too\n")
+        :format(dir), said)
+    end)
+
     it("with a certificate that cannot be read, or is none", function()
       work.write_file(dir .. "/none", "no certificate")
       local none = dir .. "/none"
