@@ -105,8 +105,11 @@ describe("an upload session in a directory", function()
       local one = chunk(root .. "/.spool", session, "some bytes")
       assert(core.chmod(one.path, tonumber("600", 8)))
       assert(sessions.append(home, NAME, session.id, one))
-      local digest = core.digest("some bytes")
+      local digest, other = core.digest("some bytes"), core.digest("other bytes")
       assert(sessions.finish(home, NAME, session.id, digest))
+      local two = chunk(root .. "/.spool", session, "other bytes")
+      assert(sessions.put(home, other, two))
+      assert.equal(core.stat(two.path).id, core.stat(blob_path(root, other)).id)
       local spool, blob = core.stat(one.path), core.stat(blob_path(root, digest))
       assert.equal(spool.id, blob.id) -- the same file: nothing was copied
       assert.equal(0, math.floor(blob.mode / 2) % 2) -- nobody else writes
@@ -278,6 +281,7 @@ describe("an upload session in a directory", function()
             if damaged then
               work.write_file(root .. "/uploads/" .. session.id .. "/data", ("\0"):rep(6))
             end
+            assert.is_true(sessions.touch(home, NAME, session.id)) -- which does not make it better
             if more then
               assert.equal(11, append(home, root, session.id, "world"))
             end
@@ -293,6 +297,48 @@ describe("an upload session in a directory", function()
           end
         end
         assert_no_session(root)
+      end)
+    end)
+
+    it("whose bytes had become the blob already is finished again, and changes that blob no more", function()
+      with_store(function(home, root)
+        for _, algorithm in ipairs { "sha256", "sha512" } do -- it can be told for what was hashed
+          local session, digest = start(home), core.digest("hello ", algorithm)
+          assert(append(home, root, session.id, "hello "))
+          local now, done = assert(sessions.state(home, NAME, session.id)), blob_path(root, digest)
+          assert(core.mkdir(done:match("^(.+)/")))
+          assert(core.rename(root .. "/uploads/" .. session.id .. "/data", done)) -- then it died
+          if algorithm == "sha256" then
+            assert.equal(6, sessions.finish(home, NAME, session.id, digest))
+          else
+            assert_fails("not_found", sessions.finish(home, NAME, session.id, digest))
+          end
+          assert_fails("not_found", sessions.append(home, NAME, session.id, chunk(root .. "/.spool", now, "more")))
+          assert_blob(root, "hello ", algorithm)
+        end
+        local session = start(home)
+        assert(append(home, root, session.id, "more of it"))
+        local now = assert(sessions.state(home, NAME, session.id))
+        local done = blob_path(root, core.digest("more of it"))
+        assert(core.rename(root .. "/uploads/" .. session.id .. "/data", done))
+        assert_fails("not_found", sessions.append(home, NAME, session.id, chunk(root .. "/.spool", now, "!")))
+        assert_blob(root, "more of it")
+        assert_no_session(root)
+      end)
+    end)
+
+    it("is as it was when the last chunk did not become part of a blob", function()
+      with_store(function(home, root)
+        local session = start(home)
+        assert(append(home, root, session.id, "hello "))
+        local now = assert(sessions.state(home, NAME, session.id))
+        work.write_file(root .. "/blobs", "") -- no blob can be stored
+        local last = chunk(root .. "/.spool", now, "world")
+        assert_fails("exists", sessions.finish(home, NAME, session.id, core.digest("hello world"), last))
+        assert.equal(6, sessions.state(home, NAME, session.id).offset)
+        os.remove(root .. "/blobs")
+        assert.equal(11, sessions.finish(home, NAME, session.id, core.digest("hello world"), last))
+        assert_blob(root, "hello world")
       end)
     end)
 

@@ -9,7 +9,7 @@
 -- What nginx has spooled becomes a session's data, or a blob, as one more name of the same file:
 -- nothing is copied, and nginx, which removes its own name, never removes one that another nginx on
 -- the same spool has taken meanwhile. Only where there are no such names, and for second chunks, is
--- anything copied.
+-- anything copied. A session's data is moved to the blob, so that nothing that is a blob is appended to.
 --
 -- The hash of a record counts as long as the machine runs that has written the data. After that
 -- the data is hashed again before it becomes a blob: only then is it certain to be what was hashed.
@@ -53,9 +53,9 @@ local function read_record(home, at)
   return records.decode(bytes)
 end
 
--- What is stored here replaces a record as a whole. It waits for no disk: `boot` says why.
+-- What is stored here replaces a record as a whole. It waits for no disk: `boot`, the run of the machine
+-- in which bytes came last, says why.
 local function write_record(home, at, record)
-  record.boot = files.boot_id()
   local bytes = records.encode(record)
   local sink, message, code = core.create(at.state, { mode = RECORD_MODE, sync = false })
   if not sink then
@@ -124,9 +124,9 @@ local function same_boot(record)
   return boot ~= nil and record.boot == boot
 end
 
--- Adds a chunk to the data; the record follows. What the data has more than the record says is
--- none of the session's.
-local function add(home, at, record, chunk)
+-- Adds a chunk to the data and to the record, which is not stored yet: what the data has more than
+-- the stored record says is none of the session's.
+local function extend(at, record, chunk)
   if chunk.from ~= record.offset then
     return errors.fail("conflict", ("the upload has %.0f bytes; what came goes on after %.0f"):format(
       record.offset, chunk.from))
@@ -138,48 +138,57 @@ local function add(home, at, record, chunk)
     end
   end
   record.doubtful = record.offset > 0 and (record.doubtful or not same_boot(record))
-  record.offset, record.hash = record.offset + chunk.size, chunk.hash
-  return write_record(home, at, record)
+  record.offset, record.hash, record.boot = record.offset + chunk.size, chunk.hash, files.boot_id()
+  return true
 end
 
 function M.append(home, id, name, chunk)
   return locked(home, id, name, function(at, record)
-    local ok, err = add(home, at, record, chunk)
+    local ok, err = extend(at, record, chunk)
+    if ok then
+      ok, err = write_record(home, at, record)
+    end
     return ok and record.offset, err
   end)
 end
 
--- Do all the bytes hash to this digest?
-local function check(at, record, digest)
-  local ok, err = records.verify(record, digest)
-  if ok == nil then
-    return nil, err
-  elseif ok and not record.doubtful and same_boot(record) then
-    return true
+-- Makes the data the blob, if it hashes to that digest. A blob that is there, perhaps from this very
+-- session by somebody who died then, needs no data.
+local function become_blob(home, at, record, digest)
+  local size, store = record.offset, home.store
+  local same, err = records.verify(record, digest)
+  local there = files.has_blob(store, digest, size)
+  if same == nil or same and there then
+    return same, err
   end
-  return files.verify(record.offset > 0 and at.data or nil, digest)
+  local ok = true
+  if size > 0 then
+    ok, err = files.cut(at.data, size)
+  end
+  if ok and not (same and not record.doubtful and same_boot(record)) then
+    ok, err = files.verify(size > 0 and at.data or nil, digest)
+  end
+  if not ok or there then
+    return ok, err
+  elseif size == 0 then
+    return files.add_empty_blob(store, digest)
+  end
+  return files.move_to_blob(store, digest, at.data, size)
 end
 
 function M.finish(home, id, name, digest, chunk)
   return locked(home, id, name, function(at, record)
     local ok, err = true, nil
     if chunk then
-      ok, err = add(home, at, record, chunk)
-    end
-    local size = record.offset
-    if ok and size > 0 then
-      ok, err = files.cut(at.data, size)
+      ok, err = extend(at, record, chunk)
     end
     if ok then
-      ok, err = check(at, record, digest)
-    end
-    if ok then
-      ok, err = files.become_blob(home.store, digest, size > 0 and at.data or nil, size)
+      ok, err = become_blob(home, at, record, digest)
     end
     if ok or err.kind == "digest_mismatch" then
       remove(home, id) -- what stays in spite of that is swept
     end
-    return ok and size, err
+    return ok and record.offset, err
   end)
 end
 
@@ -196,7 +205,12 @@ function M.cancel(home, id, name)
 end
 
 function M.put(home, digest, path, size)
-  return files.become_blob(home.store, digest, path, size)
+  if files.has_blob(home.store, digest, size) then
+    return true
+  elseif size == 0 then
+    return files.add_empty_blob(home.store, digest)
+  end
+  return files.add_blob(home.store, digest, path, size)
 end
 
 -- Removes a session that nobody has used since `before`: 1, or 0. `made`: when its directory was

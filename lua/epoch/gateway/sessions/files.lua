@@ -155,54 +155,67 @@ local function make_directory(dir)
   return true
 end
 
--- A file that is whole, on disk and under another name gets the name of the blob.
-local function name_blob(root, path, temporary, blob)
-  local ok, err = name_or_copy(path, temporary)
+local function path_of(store, digest)
+  return store.root .. "/blobs/" .. digest:gsub(":", "/")
+end
+
+--- Is there a blob of that size?
+---@return boolean
+function M.has_blob(store, digest, size)
+  local stat = core.stat((path_of(store, digest)))
+  return stat ~= nil and stat.type == "file" and stat.size == size
+end
+
+-- The file is what it shall be, and on disk.
+local function settle_file(path, size)
+  local ok, err = check_size(path, size)
   if not ok then
     return nil, err
   end
   local message, code
-  ok, message, code = core.chmod(temporary, file_mode())
+  ok, message, code = core.chmod(path, file_mode())
   if ok then
-    ok, message, code = core.sync(temporary)
-  end
-  if ok then
-    ok, err = make_directory(root .. "/blobs")
-    ok = ok and make_directory(blob:match("^(.+)/"))
-    message, code = err and err.message, err and err.kind
-  end
-  if ok then
-    ok, message, code = core.rename(temporary, blob)
-  end
-  if ok then
-    ok, message, code = core.sync_parent(blob)
+    ok, message, code = core.sync(path)
   end
   if not ok then
-    core.unlink(temporary)
     return failed(message, code)
   end
   return true
 end
 
---- Makes a file of `size` bytes that hash to `digest` the blob of that name, unless there is one
---- of that size. The file keeps its own name, too. No path: there are no bytes.
+--- Moves a file of the store's own, of `size` bytes that hash to `digest`, to the place of that blob:
+--- afterwards nobody has another name for it that he could write to.
 ---@return true?
 ---@return epoch.Error?
-function M.become_blob(store, digest, path, size)
-  local key = "blobs/" .. digest:gsub(":", "/")
-  local blob = store.root .. "/" .. key
-  local stat = core.stat(blob)
-  if stat and stat.type == "file" and stat.size == size then
-    return true
-  elseif not path then
-    local etag, err = store:put(key, 0, "", { digest = digest })
-    return etag and true, err
-  end
-  local spool = store.root .. "/.spool"
-  local ok, err = check_size(path, size)
+function M.move_to_blob(store, digest, path, size)
+  local blob = path_of(store, digest)
+  local ok, err = settle_file(path, size)
   if ok then
-    ok, err = make_directory(spool)
+    ok, err = make_directory(store.root .. "/blobs")
   end
+  if ok then
+    ok, err = make_directory(blob:match("^(.+)/"))
+  end
+  if not ok then
+    return nil, err
+  end
+  local message, code
+  ok, message, code = core.rename(path, blob)
+  if ok then
+    ok, message, code = core.sync_parent(blob)
+  end
+  if not ok then
+    return failed(message, code)
+  end
+  return true
+end
+
+--- The same for a file that somebody else removes: it keeps its own name.
+---@return true?
+---@return epoch.Error?
+function M.add_blob(store, digest, path, size)
+  local spool = store.root .. "/.spool"
+  local ok, err = make_directory(spool)
   local name
   if ok then
     name, err = random.hex(16)
@@ -210,7 +223,23 @@ function M.become_blob(store, digest, path, size)
   if not name then
     return nil, err
   end
-  return name_blob(store.root, path, spool .. "/blob-" .. name, blob)
+  local own = spool .. "/blob-" .. name
+  ok, err = name_or_copy(path, own)
+  if ok then
+    ok, err = M.move_to_blob(store, digest, own, size)
+    if not ok then
+      core.unlink(own)
+    end
+  end
+  return ok, err
+end
+
+--- The blob that has no bytes.
+---@return true?
+---@return epoch.Error?
+function M.add_empty_blob(store, digest)
+  local etag, err = store:put("blobs/" .. digest:gsub(":", "/"), 0, "", { digest = digest })
+  return etag and true, err
 end
 
 --- Removes the files in a directory that were written before that time.
