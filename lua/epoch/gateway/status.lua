@@ -33,6 +33,9 @@ function M.readyz()
   if old and dict:add("ready:turn", true, TURN) then
     local asked, err = threads.call_for(WAIT, "store", "status", "ask", store.spec())
     if not asked then
+      if err.kind ~= "timeout" then -- nobody is asking
+        dict:delete("ready:turn")
+      end
       return not_ready(tostring(err))
     end
   elseif ngx.now() - at >= FRESH + WAIT then

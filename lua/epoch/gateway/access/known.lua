@@ -105,10 +105,13 @@ local function take_over(dict)
 end
 
 -- Has the bucket asked, and waits for the answer, but only so long.
-local function ask(seconds)
+local function ask(dict, seconds)
   local ok, err = threads.call_for(seconds, "store", "tokens", "refresh", store.spec())
   if not ok then
     ngx.log(ngx.ERR, "tokens of the gateway: ", tostring(err))
+  end
+  if not ok and err.kind ~= "timeout" then -- nobody is asking
+    dict:delete("access:turn")
   end
 end
 
@@ -125,7 +128,7 @@ local function confirm(dict)
   if at and ngx.now() - at < ASK then
     return take_over(dict)
   elseif dict:add("access:turn", true, TURN) then
-    ask(WAIT)
+    ask(dict, WAIT)
   elseif not at then
     wait_for(dict, WAIT)
   end
