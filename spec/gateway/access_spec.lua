@@ -162,6 +162,29 @@ describe("tokens with scopes", function()
     assert.same({ "vms/b" }, { page, link })
   end)
 
+  it("hold for downloads and for /api, which browsers ask", function()
+    for _, path in ipairs { "/api/repositories", "/api/stats", "/api/repositories/vms/a", "/dl/vms/a:v1" } do
+      local answer = ask(g, path)
+      assert.equal(401, answer.status)
+      assert.equal('Basic realm="epoch", charset="UTF-8"', answer.headers["www-authenticate"])
+    end
+    local names = {}
+    for i, one in ipairs(ask(g, "/api/repositories", { password = all.pull }):json()) do
+      names[i] = one.name
+    end
+    table.sort(names)
+    assert.same({ "vms/a", "vms/b" }, names)
+    assert.equal(2, ask(g, "/api/stats", { token = all.pull }):json().repositoryCount)
+    assert.equal(3, ask(g, "/api/stats", { token = all.all }):json().repositoryCount)
+    assert.equal(200, ask(g, "/api/repositories/vms/a/tags", { token = all.pull }).status)
+    for _, path in ipairs { "/api/repositories/other/c", "/api/repositories/other/c/tags/v1", "/dl/other/c" } do
+      assert.equal(403, ask(g, path, { token = all.pull }).status)
+    end
+    local tag = "/api/repositories/vms/b/tags/none"
+    assert.equal(403, ask(g, tag, { token = all.push, method = "DELETE" }).status)
+    assert(ask(g, tag, { token = all.delete, method = "DELETE" }).status ~= 403)
+  end)
+
   it("are refused when they are wrong, whatever is asked for", function()
     for _, path in ipairs { "/v2/", "/v2/vms/a/manifests/v1", "/v2/_catalog", "/v2/token" } do
       for _, given in ipairs {
@@ -334,13 +357,15 @@ describe("where a request comes from", function()
       assert(named == nil or named == g.url, named)
     end
     g:stop()
-    g = gateway.start { options = { anonymous_pull = false, trusted_proxies = { "127.0.0.0/8" } } }
+    g = gateway.start { options = { anonymous_pull = false, trusted_proxies = { "127.0.0.0/8" } },
+                        env = { EPOCH_REGISTRY_TOKEN = CONFIGURED } }
     assert.equal("https://evil.example", realm(g, host, proto))
     assert.equal(g.url, realm(g, 'X-Forwarded-Host: evil",x="y', "X-Forwarded-Proto: gopher"))
     -- and so is the address
     manifest(g, "a", "v1", { password = "wrong", headers = { ["X-Forwarded-For"] = "evil, 192.0.2.9" } })
     assert(children.eventually(function() return #audit(g) == 1 end, 5))
     assert.equal("192.0.2.9", audit(g)[1].client)
+    no_secrets(g)
     g:stop()
     g = gateway.start { options = { anonymous_pull = false }, config = 'public_url = "https://registry.example/x/"' }
     assert.equal("https://registry.example/x", realm(g, host, proto, "Host: r.example"))
