@@ -42,7 +42,8 @@ end
 
 describe("metrics", function()
   it("count requests of all workers, by action and status", function()
-    local g = gateway.start { workers = 2 }
+    local g = gateway.start { workers = 2, options = { anonymous_push = true },
+                              env = { EPOCH_REGISTRY_TOKEN = "configured-canary-07bd" } }
     local bytes
     store.with_task(function(task)
       local home = assert(homes.open(task, g.store))
@@ -76,6 +77,8 @@ describe("metrics", function()
     assert.is_true(got["epoch_request_bytes_total"] > #bytes)
     assert.is_true(got["epoch_requests_in_flight"] >= 1) -- this one
     assert.equal(0, got["epoch_uploads_in_flight"])
+    assert.equal(0, got['epoch_thread_calls{pool="store",state="waiting"}'])
+    assert.equal(0, got['epoch_thread_calls{pool="bytes",state="busy"}'])
     local before = 0
     for _, bound in ipairs { "0.005", "0.01", "0.1", "1", "10", "300" } do
       local n = got[('epoch_request_duration_seconds_bucket{action="manifest_get",le="%s"}'):format(bound)]

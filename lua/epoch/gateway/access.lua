@@ -70,6 +70,7 @@ local function ask(request, problem)
   local value = challenge.BASIC
   if ngx.var.uri:find("^/v2/?") and request.action ~= "token" then
     value = challenge.bearer(arrival.base(), scope_of(request), problem)
+    reply.header("Docker-Distribution-Api-Version", "registry/2.0")
   end
   reply.header("WWW-Authenticate", value)
 end

@@ -3,12 +3,14 @@
 -- A worker counts in its own tables, which costs a request next to nothing, and adds them once a
 -- second to what all workers share. Names of repositories are no labels: there may be too many.
 local reply = require "epoch.gateway.reply"
+local threads = require "epoch.gateway.threads"
 local version = require "epoch.version"
 local ngx = require "ngx"
 
 local M = {}
 
 local EVERY = 1 -- seconds between two additions
+local FORGOTTEN = 5 -- seconds after which a worker that says nothing is none
 local BOUNDS = { 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300 }
 local PREFIX = "metrics:"
 
@@ -108,8 +110,15 @@ local function share()
     counts[name] = nil
   end
   local id = ngx.worker.id() or 0
-  dict:set(PREFIX .. ("epoch_requests_in_flight#%d"):format(id), in_flight)
-  dict:set(PREFIX .. ("epoch_uploads_in_flight#%d"):format(id), uploads)
+  local function gauge(name, value)
+    dict:set(PREFIX .. name .. ("#%d"):format(id), value, FORGOTTEN)
+  end
+  gauge("epoch_requests_in_flight", in_flight)
+  gauge("epoch_uploads_in_flight", uploads)
+  for pool, load in pairs(threads.load()) do
+    gauge(key("epoch_thread_calls", ('pool="%s",state="busy"'):format(pool)), load.busy)
+    gauge(key("epoch_thread_calls", ('pool="%s",state="waiting"'):format(pool)), load.waiting)
+  end
 end
 
 --- For each worker, at its start.
@@ -129,6 +138,7 @@ local KINDS = {
   { "epoch_events_total", "counter", "Writes, and requests that were refused." },
   { "epoch_requests_in_flight", "gauge", "Requests that are being answered." },
   { "epoch_uploads_in_flight", "gauge", "Of these, those that bring bytes of blobs." },
+  { "epoch_thread_calls", "gauge", "Calls of worker threads, under way and waiting for their turn." },
 }
 
 -- All series of all workers, by metric.

@@ -128,6 +128,17 @@ function M.release()
   end
 end
 
+--- How much this worker has to do: calls under way and calls that wait, for each pool.
+---@return table<string, { busy: integer, waiting: integer }>
+function M.load()
+  local all = {}
+  for name, limit in pairs(M.LIMIT) do
+    local free = turn_of(name):count()
+    all[name] = { busy = limit - math.max(free, 0), waiting = math.max(-free, 0) }
+  end
+  return all
+end
+
 local function tick()
   while true do
     ngx.sleep(TICK)

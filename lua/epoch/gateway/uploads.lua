@@ -92,6 +92,7 @@ local function put(request, digest)
   if not ok then
     return failed(err)
   end
+  request.bytes = chunk.size
   return created(request, digest)
 end
 
@@ -270,6 +271,7 @@ function M.upload_finish(request)
   if not size then
     return not_changed(request, err)
   end
+  request.bytes = size
   return created(request, digest)
 end
 

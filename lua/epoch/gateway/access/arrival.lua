@@ -11,6 +11,9 @@ local M = {}
 -- Credentials that are wrong, from one address.
 local FAILURES = { requests = 0.5, burst = 10 }
 
+-- Those who look after the gateway ask often, and from one place.
+local LOOKED_AFTER = { ["/healthz"] = true, ["/readyz"] = true }
+
 local METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 local HEADERS = "Authorization, Content-Type, Content-Range, Range, If-None-Match, If-Range, Accept"
 local EXPOSED = "Accept-Ranges, Content-Range, Docker-Content-Digest, ETag, Link, Location, OCI-Filters-Applied, "
@@ -74,6 +77,11 @@ function M.is_local()
     and (proxied or not (ngx.var.http_x_forwarded_for or ngx.var.http_forwarded or ngx.var.http_via))
 end
 
+-- What the nearest of several proxies has said.
+local function last_of(header)
+  return header and header:match("([^,%s]+)%s*$")
+end
+
 --- The address that the client knows the gateway by, for links and challenges.
 ---@return string
 function M.base()
@@ -83,8 +91,8 @@ function M.base()
   local _, proxied = origin()
   local scheme, host = ngx.var.scheme, ngx.var.http_host
   if proxied then
-    scheme = ngx.var.http_x_forwarded_proto or scheme
-    host = ngx.var.http_x_forwarded_host or host
+    scheme = last_of(ngx.var.http_x_forwarded_proto) or scheme
+    host = last_of(ngx.var.http_x_forwarded_host) or host
   end
   return challenge.origin(scheme, host, ngx.var.server_addr, ngx.var.server_port)
 end
@@ -104,7 +112,7 @@ end
 ---@return epoch.Error?
 ---@return integer? wait
 function M.count(token)
-  if not limit then
+  if not limit or LOOKED_AFTER[ngx.var.uri] then
     return true
   end
   local ok, wait = take(token and "limit:token:" .. token or "limit:" .. networks.limited_as(M.client()), limit)
