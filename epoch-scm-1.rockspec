@@ -318,6 +318,7 @@ build = {
     ["epoch.gateway.access.networks"] = "lua/epoch/gateway/access/networks.lua",
     ["epoch.gateway.access.policy"] = "lua/epoch/gateway/access/policy.lua",
     ["epoch.gateway.access.scopes"] = "lua/epoch/gateway/access/scopes.lua",
+    ["epoch.gateway.access.token_file"] = "lua/epoch/gateway/access/token_file.lua",
     ["epoch.gateway.access.tokens"] = "lua/epoch/gateway/access/tokens.lua",
     ["epoch.gateway.ahead"] = "lua/epoch/gateway/ahead.lua",
     ["epoch.gateway.api"] = "lua/epoch/gateway/api.lua",

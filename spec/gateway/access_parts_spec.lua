@@ -80,7 +80,7 @@ describe("credentials", function()
     end
     for header, secret in pairs {
       ["Bearer abc"] = "abc", ["bearer  a.b-c_d~e+f/g="] = "a.b-c_d~e+f/g=", [basic "user:abc"] = "abc",
-      [basic ":abc"] = "abc", [basic "u:a:b"] = "a:b", [basic("u:abc"):lower():gsub("^basic .*", basic "u:abc")] = "abc",
+      [basic ":abc"] = "abc", [basic "u:a:b"] = "a:b",
       ["BASIC " .. base64.encode("u:x")] = "x",
     } do
       assert.equal(secret, credentials.secret(header))
@@ -116,7 +116,8 @@ describe("a challenge", function()
   it("has a configured address only when that is one", function()
     assert.equal("https://r.example/a", challenge.check_url("https://r.example/a/"))
     assert.equal("http://r.example:80", challenge.check_url("http://r.example:80"))
-    for _, url in ipairs { "", "r.example", "ftp://r.example", 'https://r.example/"', "https://r.example/\n", "https://",
+    for _, url in ipairs { "", "r.example", "ftp://r.example", 'https://r.example/"', "https://r.example/\n",
+                           "https://",
                            "https://u:p@r.example", "https://r.example/?x=1", "https://r.example/#x" } do
       assert(challenge.check_url(url) == nil, url)
     end

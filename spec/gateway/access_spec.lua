@@ -83,7 +83,8 @@ describe("tokens with scopes", function()
 
   lazy_setup(function()
     g = gateway.start {
-      options = { anonymous_pull = false, trusted_proxies = { "127.0.0.1" } }, env = { EPOCH_REGISTRY_TOKEN = CONFIGURED },
+      options = { anonymous_pull = false, trusted_proxies = { "127.0.0.1" } },
+      env = { EPOCH_REGISTRY_TOKEN = CONFIGURED },
     }
     bytes = fill(g, "vms/a", "vms/b", "other/c")
     all = {
@@ -344,7 +345,8 @@ describe("where a request comes from", function()
     local pipe = assert(io.popen(("curl -s -D - -o /dev/null%s '%s/v2/_catalog'"):format(words, g.url)))
     local answer = pipe:read("*a")
     pipe:close()
-    return answer:match('\nWWW%-Authenticate: Bearer realm="([^\n]-)/v2/token",service="epoch",scope="registry:catalog:%*"\r\n')
+    return answer:match('\nWWW%-Authenticate: Bearer realm="([^\n]-)/v2/token",service="epoch",'
+      .. 'scope="registry:catalog:%*"\r\n')
   end
 
   it("is believed from trusted proxies only, and a Host only when it is one", function()
@@ -416,7 +418,8 @@ describe("limits", function()
   end)
 
   it("are stricter for credentials that are wrong, and lock out nobody whose token cannot be guessed", function()
-    local g = gateway.start { options = { trusted_proxies = { "127.0.0.1" } }, env = { EPOCH_REGISTRY_TOKEN = CONFIGURED } }
+    local g = gateway.start { options = { trusted_proxies = { "127.0.0.1" } },
+                              env = { EPOCH_REGISTRY_TOKEN = CONFIGURED } }
     local good = token(g, "good", "pull:*")
     local codes = {}
     for i = 1, 15 do

@@ -7,6 +7,8 @@ local store = require "spec.support.store"
 local tokens = require "epoch.gateway.access.tokens"
 local work = require "spec.support.work"
 
+local unpack = rawget(table, "unpack") or rawget(_G, "unpack")
+
 local function with_home(use)
   store.with_task(function(task, dir)
     local name = "file://" .. dir .. "/store"
@@ -105,7 +107,7 @@ describe("tokens", function()
         ["a member of a token"] = good:gsub('"name"', '"not_before": 1, "name"'),
         ["a name"] = good:gsub('"ci"', '"c i"'), ["no name"] = good:gsub('"ci"', "7"),
         ["a hash"] = good:gsub(hash, hash:sub(1, -2)), ["another hash"] = good:gsub("sha256:", "sha512:"),
-        ["scopes"] = good:gsub("pull:%*", "fly:*"), ["no scopes"] = good:gsub('%[%s*"pull:%*"%s*%]', "{}"):gsub("%[", "x"),
+        ["scopes"] = good:gsub("pull:%*", "fly:*"), ["no scopes"] = good:gsub('%[%s*"pull:%*"%s*%]', "7"),
         ["a scope"] = good:gsub('"pull:%*"', "7"), ["a time"] = good:gsub('"created": ".-"', '"created": "now"'),
         ["an end"] = good:gsub('"created"', '"expires": 7, "created"'),
         ["twice"] = good:gsub(entry:gsub("%p", "%%%0"), function(one) return one .. "," .. one end),
@@ -145,10 +147,12 @@ describe("epoch token", function()
       local made = c.epoch("create", "ci", "--store", c.name, "--scope", "pull,push:vms/*", "--scope", "pull:*")
       assert.equal(0, made.code)
       assert.matches("^epoch_[%w_-]+\n$", made.out)
-      assert.equal(("epoch: token ci for pull,push:vms/* pull:* in %s; it is shown this once\n"):format(c.name), made.err)
+      assert.equal(("epoch: token ci for pull,push:vms/* pull:* in %s; it is shown this once\n"):format(c.name),
+        made.err)
       assert.equal("", c.epoch("create", "q", "-q", "--registry", c.name, "--scope", "pull:*", "--expires", "7d").err)
       local listed = c.epoch("ls", "--store", c.name)
-      assert.matches("^NAME  SCOPES%s+CREATED%s+EXPIRES\nci    pull,push:vms/%* pull:%*  %S+  %-\nq     pull:%* +%S+  %S+\n$",
+      assert.matches("^NAME  SCOPES%s+CREATED%s+EXPIRES\nci    pull,push:vms/%* pull:%*  %S+  %-\n"
+        .. "q     pull:%* +%S+  %S+\n$",
         listed.out)
       assert.is_nil(listed.out:find(made.out:sub(7, -2), 1, true))
       local value = json.decode(c.epoch("ls", "--json", "--store", c.name).out)
@@ -182,7 +186,7 @@ describe("epoch token", function()
         for word in words:gmatch("%S+") do
           table.insert(list, #list - 1, word)
         end
-        local result = c.epoch((table.unpack or unpack)(list)) -- luacheck: ignore 143
+        local result = c.epoch(unpack(list))
         assert.equal(64, result.code, words)
         assert(result.err:find(message, 1, true), result.err)
       end

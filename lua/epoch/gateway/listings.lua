@@ -59,7 +59,8 @@ function M.catalog(request)
   if not page then
     return nil, err, code
   end
-  local sight, found = access.sight(request), nil
+  local sight = access.sight(request)
+  local found
   if sight then
     found, err = seen(sight, page.n, page.last)
   else

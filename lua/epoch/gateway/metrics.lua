@@ -132,7 +132,7 @@ end
 
 local KINDS = {
   { "epoch_requests_total", "counter", "Requests by action and status." },
-  { "epoch_request_duration_seconds", "histogram", "Seconds from the first byte of a request to the last of its answer." },
+  { "epoch_request_duration_seconds", "histogram", "Seconds until a request was answered." },
   { "epoch_request_bytes_total", "counter", "Bytes that came with requests." },
   { "epoch_response_bytes_total", "counter", "Bytes that were sent." },
   { "epoch_events_total", "counter", "Writes, and requests that were refused." },

@@ -98,7 +98,8 @@ function M.base()
 end
 
 local function too_many(wait, what)
-  return errors.new("rate_limited", ("too many %s; try again in %d second%s"):format(what, wait, wait == 1 and "" or "s"))
+  return errors.new("rate_limited", ("too many %s; try again in %d second%s"):format(what, wait,
+    wait == 1 and "" or "s"))
 end
 
 local function take(key, of, cost)

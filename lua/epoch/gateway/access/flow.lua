@@ -45,30 +45,34 @@ local function fields_of(request)
   return fields, secret
 end
 
--- What of the wishes is granted, under the names that the store has, and as the client wrote it.
+-- What of a wish is granted, under the name that the store has: maybe nothing.
+local function in_store(actor, wish)
+  local name, err = policy.rewrite(wish.name)
+  local actions = {}
+  for action in pairs(name and wish.actions or actions) do
+    local may
+    may, err = policy.entitled(actor, action, name, arrival.client)
+    if may == nil then
+      return nil, err
+    end
+    actions[action] = may or nil
+  end
+  return name and { name = name, actions = actions }, err
+end
+
+-- What of the wishes is granted, in the store's words and in the client's.
 local function grant(actor, wishes)
   local granted, shown = {}, {}
   for _, wish in ipairs(wishes) do
-    local name, err, actions = nil, nil, {}
     if wish.name then
-      name, err = policy.rewrite(wish.name)
-      if not name then
+      local one, err = in_store(actor, wish)
+      if not one then
         return nil, err
       end
+      granted[#granted + 1] = one
+      shown[#shown + 1] = scopes.format_wish { name = wish.name, actions = one.actions }
     elseif policy.entitled_to_list(actor) then
       granted[#granted + 1], shown[#shown + 1] = wish, scopes.CATALOG
-    end
-    for action in pairs(name and wish.actions or {}) do
-      local may
-      may, err = policy.entitled(actor, action, name, arrival.client)
-      if may == nil then
-        return nil, err
-      end
-      actions[action] = may or nil
-    end
-    if next(actions) then
-      granted[#granted + 1] = { name = name, actions = actions }
-      shown[#shown + 1] = scopes.format_wish { name = wish.name, actions = actions }
     end
   end
   return granted, shown

@@ -10,7 +10,7 @@ local errors = require "epoch.errors"
 local ngx = require "ngx"
 local store = require "epoch.gateway.store"
 local threads = require "epoch.gateway.threads"
-local tokens = require "epoch.gateway.access.tokens"
+local file = require "epoch.gateway.access.token_file"
 
 local M = {}
 
@@ -34,7 +34,7 @@ local stamp, looked_at
 local function learn(bytes)
   local list, err = {}, nil
   if bytes then
-    list, err = tokens.parse(bytes)
+    list, err = file.parse(bytes)
   end
   if not list then
     ngx.log(ngx.ERR, "tokens of the gateway: ", tostring(err))
@@ -48,7 +48,7 @@ local function learn(bytes)
 end
 
 local function unreadable(why)
-  local message = ("%s cannot be read: %s"):format(tokens.KEY, tostring(why))
+  local message = ("%s cannot be read: %s"):format(file.KEY, tostring(why))
   ngx.log(ngx.ERR, "tokens of the gateway: ", message)
   current, current_error = nil, errors.new("unavailable", message)
 end
@@ -57,10 +57,10 @@ local function read_file(path, size)
   if size > INLINE then
     return threads.call("store", "tokens", "read")
   end
-  local file, why = io.open(path, "rb")
-  local bytes = file and file:read("*a")
-  if file then
-    file:close()
+  local opened, why = io.open(path, "rb")
+  local bytes = opened and opened:read("*a")
+  if opened then
+    opened:close()
   end
   return bytes, why
 end
@@ -152,7 +152,7 @@ function M.now(anew)
     confirm(ngx.shared.epoch)
   elseif anew or not looked_at or ngx.now() - looked_at >= LOOK or ngx.now() < looked_at then
     looked_at = ngx.now()
-    look(root .. "/" .. tokens.KEY)
+    look(root .. "/" .. file.KEY)
   end
   return current, current_error
 end

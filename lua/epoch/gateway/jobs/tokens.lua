@@ -24,8 +24,9 @@ local function read(store, known)
   elseif info.etag == known then
     return true
   end
-  local bytes, read = store:read(tokens.KEY, tokens.MAX)
-  return bytes and { version = read.etag, bytes = bytes }, read
+  local bytes
+  bytes, info = store:read(tokens.KEY, tokens.MAX)
+  return bytes and { version = info.etag, bytes = bytes }, info
 end
 
 local function keep(dict, found)
