@@ -5,6 +5,7 @@ local core = require "epoch.core"
 local gateway = require "spec.support.gateway"
 local homes = require "epoch.home"
 local program = require "spec.support.program"
+local registry = require "spec.support.registry"
 local store = require "spec.support.store"
 local tokens = require "epoch.gateway.access.tokens"
 local work = require "spec.support.work"
@@ -235,6 +236,37 @@ describe("regctl", function()
       code = run(dir, "regctl image copy ocidir://%s/l:v1 %s/other/regctl:v1", dir, g.host)
       assert(code ~= 0)
     end)
+  end)
+end)
+
+local MIRROR = [[
+version: 0.1
+log: { level: warn, accesslog: { disabled: true } }
+storage: { filesystem: { rootdirectory: %s/data } }
+http: { addr: "%s" }
+proxy: { remoteurl: "%s", username: anyone, password: %s }
+]]
+
+describe("docker-registry as a mirror", function()
+  local check = registry.missing() and pending or it
+
+  local function mirror(password)
+    return registry.start { configuration = function(self)
+      return MIRROR:format(self.dir, self.host, g.url, password)
+    end }
+  end
+  local accept = { Accept = "application/vnd.oci.image.manifest.v1+json" }
+
+  check("fetches what its token may pull", function()
+    local one = mirror(all.pull)
+    assert.equal(200, ask(one, "/v2/vms/a/manifests/v1", { headers = accept }).status)
+    local answer = ask(one, "/v2/vms/a/blobs/" .. core.digest("a layer"))
+    assert.same({ 200, "a layer" }, { answer.status, answer.body })
+    assert(ask(one, "/v2/other/b/manifests/v1", { headers = accept }).status ~= 200)
+    one:stop()
+    one = mirror("wrong")
+    assert(ask(one, "/v2/vms/a/manifests/v1", { headers = accept }).status ~= 200)
+    one:stop()
   end)
 end)
 
