@@ -132,6 +132,11 @@ describe("a token for a while", function()
     -- and not made of another: it would never end
     assert.equal(401, ask(g, "/v2/token", { password = fetch(all.push) }).status)
     assert.equal(400, ask(g, "/v2/token?scope=" .. ("a+"):rep(150)).status)
+    for _, query in ipairs { "scope", "scope=&scope", "scope&scope=repository:a:pull", "scope=%00&service&account",
+                             "scope=repository:..%2Fa:pull", ("x&"):rep(300) } do
+      answer = ask(g, "/v2/token?" .. query)
+      assert(answer.status == 200 and answer:json().scope == "", query .. answer.body)
+    end
   end)
 
   it("ends with the one that it was made of", function()

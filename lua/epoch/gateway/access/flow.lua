@@ -27,7 +27,7 @@ local SECRET_OF = { password = "password", refresh_token = "refresh_token" }
 -- The fields of a request, and the secret that is among them.
 local function fields_of(request)
   if request.method ~= "POST" then
-    return ngx.req.get_uri_args(MAX_FIELDS)
+    return (ngx.req.get_uri_args(MAX_FIELDS)) -- without the word that there were more
   end
   local body, err = requests.body(MAX_FORM, "a request for a token")
   if not body then
@@ -43,6 +43,15 @@ local function fields_of(request)
     return errors.fail("invalid", member .. " must be there once")
   end
   return fields, secret
+end
+
+-- The texts that a field has, which may be there several times, or without a value.
+local function texts(field)
+  local list = {}
+  for _, one in ipairs(type(field) == "table" and field or { field }) do
+    list[#list + 1] = type(one) == "string" and one or nil
+  end
+  return list
 end
 
 -- What of a wish is granted, under the name that the store has: maybe nothing.
@@ -118,9 +127,8 @@ function M.token(request)
     return access.refuse(request, err, why)
   end
   request.actor = actor
-  local scope = fields.scope
   local wishes
-  wishes, err = scopes.wishes(type(scope) == "table" and scope or { type(scope) == "string" and scope or nil })
+  wishes, err = scopes.wishes(texts(fields.scope))
   local granted, shown
   if wishes then
     granted, shown = grant(actor, wishes)

@@ -32,7 +32,7 @@ local function decode(text)
 end
 
 local function sign(payload, hash)
-  return core.hmac(core.hmac(PURPOSE, hash), payload)
+  return core.hmac(core.hmac(hash, PURPOSE), payload)
 end
 
 --- A token for a subject.
