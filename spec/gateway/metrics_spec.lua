@@ -5,10 +5,13 @@ local core = require "epoch.core"
 local gateway = require "spec.support.gateway"
 local homes = require "epoch.home"
 local radosgw = require "spec.support.radosgw"
+local scopes = require "epoch.gateway.access.scopes"
 local server = require "spec.support.server"
 local store = require "spec.support.store"
 local tasks = require "epoch.task"
+local token_file = require "epoch.gateway.access.token_file"
 local tokens = require "epoch.gateway.access.tokens"
+local work = require "spec.support.work"
 
 if gateway.missing() then
   pending("the metrics of the gateway: " .. gateway.missing())
@@ -150,6 +153,55 @@ describe("a bucket that does not answer", function()
     assert.is_true(core.now() - began < 10)
     g:stop()
     silent:stop()
+  end)
+end)
+
+-- A bucket with a file of tokens, which answers until there is a file `stalled`.
+local BUCKET = [[
+  local stalled = io.open(%q)
+  if stalled then
+    stalled:close()
+    ngx.sleep(60)
+  elseif not ngx.var.uri:find("/access/tokens.json", 1, true) then
+    return ngx.exit(404)
+  end
+  ngx.header["ETag"], ngx.header["Last-Modified"] = '"1"', "Sun, 06 Nov 1994 08:49:37 GMT"
+  ngx.header["Content-Length"] = %d
+  if ngx.req.get_method() == "GET" then
+    ngx.print(%q)
+  end
+]]
+
+describe("a bucket that stalls", function()
+  it("is believed for a while, and waited for by one request only", function()
+    work.in_directory(function(dir)
+      local shown = "epoch_spec-canary-6b1d"
+      local bytes = assert(token_file.encode { {
+        name = "ci", hash = core.digest(shown), created = os.time(), rights = { assert(scopes.parse("pull:*")) },
+      } })
+      local s3 = server.start { locations = { ["/"] = server.lua(BUCKET:format(dir .. "/stalled", #bytes, bytes)) } }
+      local env = { EPOCH_S3_ENDPOINT = s3.url }
+      for name, value in pairs(KEYS) do
+        env[name] = value
+      end
+      local g = gateway.start { store = "s3://bucket/x", env = env, workers = 2 }
+      assert.equal(200, ask(g, "/v2/", { token = shown }).status)
+      assert.equal(401, ask(g, "/v2/", { token = "wrong" }).status)
+      work.write_file(dir .. "/stalled", "")
+      local slow, ends = 0, core.now() + 8
+      while core.now() < ends do
+        local began = core.now()
+        assert.equal(200, ask(g, "/v2/", { token = shown }).status)
+        local took = core.now() - began
+        assert(took < 4, took)
+        slow = slow + (took > 1 and 1 or 0)
+        server.sleep(0.05)
+      end
+      assert(slow <= 2, slow)
+      os.remove(dir .. "/stalled")
+      g:stop()
+      s3:stop()
+    end)
   end)
 end)
 
