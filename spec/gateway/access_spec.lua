@@ -5,6 +5,7 @@ local core = require "epoch.core"
 local gateway = require "spec.support.gateway"
 local homes = require "epoch.home"
 local json = require "epoch.json"
+local server = require "spec.support.server"
 local store = require "spec.support.store"
 local tokens = require "epoch.gateway.access.tokens"
 local work = require "spec.support.work"
@@ -427,6 +428,9 @@ describe("limits", function()
     end
     assert.equal(401, codes[1])
     assert.equal(429, codes[15])
+    server.sleep(0.2)
+    local lines = #audit(g) -- not one for each
+    assert(lines >= 10 and lines < 15, lines)
     assert.equal(429, ask(g, "/v2/", { token = CONFIGURED }).status)
     assert(children.eventually(function() return ask(g, "/v2/", { token = good }).status == 200 end, 5))
     assert.equal(200, ask(g, "/v2/", { token = CONFIGURED, headers = { ["X-Forwarded-For"] = "192.0.2.7" } }).status)

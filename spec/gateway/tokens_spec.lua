@@ -73,7 +73,8 @@ describe("tokens", function()
     with_home(function(c)
       assert(tokens.create(c.home, { name = "ci", scopes = { "pull:*" } }))
       assert.equal("conflict", select(2, tokens.create(c.home, { name = "ci", scopes = { "pull:*" } })).kind)
-      for _, name in ipairs { "", "-a", ".a", "a b", "a/b", "a\n", ("a"):rep(65), "anonymous", "configured", "é" } do
+      for _, name in ipairs { "", "-a", ".a", "a b", "a/b", "a\n", ("a"):rep(65), "anonymous", "configured", "unknown",
+                           "é" } do
         assert.equal("invalid", select(2, tokens.create(c.home, { name = name, scopes = { "pull:*" } })).kind)
       end
       assert.equal("invalid", select(2, tokens.create(c.home, { name = "b", scopes = { "fly:*" } })).kind)

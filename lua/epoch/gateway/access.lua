@@ -86,11 +86,12 @@ function M.refuse(request, err, why)
     return nil, err
   end
   if why ~= "over" then
-    request.refused = "credentials"
     local ok, limited, seconds = arrival.count_failure()
     if not ok then
+      request.refused = "rate"
       return wait(limited, seconds)
     end
+    request.refused = "credentials"
   end
   ask(request, "invalid_token")
   return nil, err

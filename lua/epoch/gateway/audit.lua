@@ -16,6 +16,9 @@ local M = {}
 
 local WRITES = { push = true, delete = true }
 
+-- Who asks too often is counted, but does not fill the disk as well.
+local COUNTED = "rate"
+
 -- Steps of a write that its last one tells of: only when they fail.
 local STEPS = { upload_append = true, upload_status = true, upload_start = true }
 local CREATED = 201
@@ -114,7 +117,7 @@ end
 ---@return string? event
 function M.tell(request, status, seconds)
   local event = event_of(request, status)
-  if event and settings.gateway().audit ~= false then
+  if event and request.refused ~= COUNTED and settings.gateway().audit ~= false then
     write(M.line(request, event, status, seconds))
   end
   return event

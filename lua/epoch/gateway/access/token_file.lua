@@ -22,7 +22,7 @@ M.MAX_NAME = 64
 local VERSION = 1
 
 -- Names of those who have no token of the store.
-local RESERVED = { anonymous = true, configured = true }
+local RESERVED = { anonymous = true, configured = true, unknown = true }
 
 ---@class epoch.gateway.Token
 ---@field name string
