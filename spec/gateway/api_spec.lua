@@ -241,11 +241,14 @@ end)
 
 describe("a summary of a manifest", function()
   it("is the same after it was kept as a text", function()
+    local digest = ("ab"):rep(32)
     for _, summary in ipairs {
-      { digest = ("ab"):rep(32), kind = "image-index", artifact_type = "", size = 2 ^ 53 - 1, layers = 3, created = 1779999999,
+      { digest = digest, kind = "image-index", artifact_type = "", size = 2 ^ 53 - 1, layers = 3, created = 1779999999,
         blobs = { ("0"):rep(16), ("f"):rep(16) }, platforms = '[{"digest":"x"}]' },
-      { digest = ("ab"):rep(32), kind = "unknown", artifact_type = "two\nlines", size = 0, layers = 0, blobs = {}, platforms = "" },
-      { digest = ("ab"):rep(32), kind = "snapshot", artifact_type = "a", size = 1, layers = 1, created = -5, blobs = {}, platforms = "" },
+      { digest = digest, kind = "unknown", artifact_type = "two\nlines", size = 0, layers = 0, blobs = {},
+        platforms = "" },
+      { digest = digest, kind = "snapshot", artifact_type = "a", size = 1, layers = 1, created = -5, blobs = {},
+        platforms = "" },
     } do
       assert.same(summary, summaries.decode(summaries.encode(summary)))
     end

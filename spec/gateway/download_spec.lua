@@ -48,7 +48,8 @@ describe("GET /dl", function()
         os.execute(("head -c %d /dev/urandom >'%s'"):format(mib * MIB, path))
         assert(hasher:file(path))
         local digest, size = home:push_blob(name, path)
-        layers[i] = { media_type = media.DISK_RAW .. ".part", digest = digest, size = size, title = ("d.raw.%d.part"):format(i) }
+        layers[i] = { media_type = media.DISK_RAW .. ".part", digest = digest, size = size,
+                      title = ("d.raw.%d.part"):format(i) }
       end
       assert(home:put_blob(name, core.digest("{}"), 2, "{}"))
       assert(home:put_manifest(name, "latest", assert(manifest.build {
@@ -163,8 +164,8 @@ describe("GET /dl", function()
     end
     assert.same({ 404, "vms/small:v2 is not here" }, { problem("vms/small:v2") })
     assert.same({ 404, "nobody:latest is not here" }, { problem("nobody") })
-    assert.same({ 405, "manifest image:latest is a container image; pull with oras/crane/docker, then cocoon image pull" },
-      { problem("image") })
+    assert.same({ 405, "manifest image:latest is a container image; pull with oras/crane/docker, then cocoon image "
+      .. "pull" }, { problem("image") })
     assert.equal(405, (problem("thing")))
     assert.equal(405, (problem("windows/win11", "-X", "PUT")))
     assert.equal(404, (problem("Windows/win11")))
@@ -180,7 +181,8 @@ describe("GET /dl", function()
       assert(home:put_blob("large", descriptor.digest, #bytes, bytes))
       assert(home:put_blob("large", core.digest("x"), 1, "x"))
       assert(home:put_manifest("large", "latest", assert(manifest.build {
-        config = descriptor, layers = { { media_type = media.DISK_RAW, digest = core.digest("x"), size = 1, title = "cow.raw" } },
+        config = descriptor,
+        layers = { { media_type = media.DISK_RAW, digest = core.digest("x"), size = 1, title = "cow.raw" } },
       })))
     end)
     local answer = get("large")

@@ -21,9 +21,10 @@ end
 
 -- Status, headers in lower case, body (nil: none came), exit code and what was said on stderr.
 local function result(dir, name)
-  local answer = { headers = {}, body = work.read_file(dir .. "/" .. name), err = work.read_file(dir .. "/" .. name .. ".err") }
-  answer.code = tonumber((work.read_file(dir .. "/" .. name .. ".code") or ""):match("%d+"))
-  for line in (work.read_file(dir .. "/" .. name .. ".head") or ""):gmatch("[^\r\n]+") do
+  local path = dir .. "/" .. name
+  local answer = { headers = {}, body = work.read_file(path), err = work.read_file(path .. ".err") }
+  answer.code = tonumber((work.read_file(path .. ".code") or ""):match("%d+"))
+  for line in (work.read_file(path .. ".head") or ""):gmatch("[^\r\n]+") do
     local status = line:match("^HTTP/%S+ (%d+)")
     local header, value = line:match("^([%w-]+): *(.-)$")
     answer.status = status and tonumber(status) or answer.status

@@ -164,8 +164,12 @@ local API = {
     local fields = { name = name, reference = tag, kind = "tag" }
     return by_method(method, { GET = only("api_tag", "pull", fields), DELETE = only("api_delete", "delete", fields) })
   end },
-  { "^(.+)/tags$", function(method, name) return by_method(method, { GET = only("api_tags", "pull", { name = name }) }) end },
-  { "^(.+)$", function(method, name) return by_method(method, { GET = only("api_repository", "pull", { name = name }) }) end },
+  { "^(.+)/tags$", function(method, name)
+    return by_method(method, { GET = only("api_tags", "pull", { name = name }) })
+  end },
+  { "^(.+)$", function(method, name)
+    return by_method(method, { GET = only("api_repository", "pull", { name = name }) })
+  end },
 }
 
 local function api(method, path)
