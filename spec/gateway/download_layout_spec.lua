@@ -196,6 +196,7 @@ describe("what cannot be downloaded", function()
       put_index("gone", core.digest("gone"), 4, "amd64")
       assert.equal(plan_of(home, "demo", "v1").etag, plan_of(home, "demo", "index").etag)
       for _, tag in ipairs { "strange", "gone" } do
+        assert.is_nil(tostring(select(2, plan_of(home, "demo", tag))):find("file://", 1, true))
         assert.equal("unsupported", select(2, plan_of(home, "demo", tag)).kind)
       end
     end)

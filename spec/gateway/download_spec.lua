@@ -2,6 +2,7 @@
 local children = require "spec.support.children"
 local core = require "epoch.core"
 local curl = require "spec.support.curl"
+local downloads = require "epoch.gateway.conf.downloads"
 local gateway = require "spec.support.gateway"
 local golden = require "spec.support.golden"
 local golden_home = require "spec.support.golden_home"
@@ -196,6 +197,18 @@ describe("GET /dl", function()
     end
   end)
 
+  it("is for those who may pull", function()
+    local closed = gateway.start { store = g.store, options = { anonymous_pull = false },
+                                   env = { EPOCH_REGISTRY_TOKEN = "of-the-spec" } }
+    for path, code in pairs { ["/dl/vms/small:v1"] = "errors", ["/api/repositories/vms/small"] = "error" } do
+      local answer = curl.run(closed.dir, { closed.url .. path })
+      assert.equal(401, answer.status)
+      assert.is_not_nil(json.decode(answer.body)[code])
+      assert.equal(200, curl.run(closed.dir, { "-u", "x:of-the-spec", closed.url .. path }).status)
+    end
+    closed:stop()
+  end)
+
   it("serves a store of generation 1, its files without holes", function()
     work.in_directory(function(dir)
       local old = gateway.start { store = golden_home.unpack_generation1(dir) }
@@ -235,8 +248,8 @@ describe("GET /dl", function()
   end)
 
   it("is finished when the gateway is stopped meanwhile", function()
-    local whole = put_disk("disk", 4, 1)
-    local running = curl.start(g.dir, "last", { "--limit-rate", "1500k", g.url .. "/dl/disk" })
+    local whole = put_disk("disk", 4, 8) -- more than the kernel takes in advance
+    local running = curl.start(g.dir, "last", { "--limit-rate", "12M", g.url .. "/dl/disk" })
     assert.is_true(children.eventually(function() return core.stat(g.dir .. "/last") ~= nil end, 10))
     g:signal("TERM")
     assert.is_true(children.eventually(function() return running() ~= nil end, 20))
@@ -244,5 +257,21 @@ describe("GET /dl", function()
     assert.same({ 0, 200, whole }, { answer.code, answer.status, core.digest(answer.body) })
     assert.equal(0, g:wait())
     g.killed = true
+  end)
+end)
+
+describe("nginx.conf", function()
+  local function word(value)
+    return '"' .. value .. '"'
+  end
+
+  it("has a listener for downloads in the private directory, where its name is not too long", function()
+    local socket = '"unix:/run/private/inside"'
+    assert.is_truthy(downloads.location("/run/private", word):find("set $epoch_inside " .. socket .. ";", 1, true))
+    assert.is_truthy(downloads.server("/run/private", word, "BLOBS"):find("listen " .. socket .. ";.*BLOBS"))
+    for _, directory in ipairs { "/" .. ("d"):rep(100), "/run/$a" } do
+      assert.is_truthy(downloads.location(directory, word):find('set $epoch_inside "";', 1, true))
+      assert.equal("", downloads.server(directory, word, "BLOBS"))
+    end
   end)
 end)

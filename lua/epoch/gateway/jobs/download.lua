@@ -30,8 +30,8 @@ local function find(downloader, name, tag, what)
   local m, err = ports.fetch_manifest(downloader, name, tag)
   if m then
     return m
-  elseif err.kind == "not_found" and downloader:get_manifest(name, tag) then -- the child is not there
-    return errors.fail("unsupported", ("%s cannot be downloaded: %s"):format(what, tostring(err)))
+  elseif err.kind == "not_found" and downloader:get_manifest(name, tag) then
+    return errors.fail("unsupported", ("manifest %s is an index of images, and none for a machine is here"):format(what))
   elseif err.kind == "not_found" or is_told(err) then
     return nil, err
   end
