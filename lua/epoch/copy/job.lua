@@ -123,9 +123,11 @@ function Job:needs(m, depth)
     blobs[1] = blob_of(m.config, "config")
     blobs[1].is_config = true
   end
-  for _, layer in ipairs(m.layers) do
-    local blob = blob_of(layer)
-    blobs[#blobs + 1], self.layers[#self.layers + 1] = blob, blob
+  for _, layers in ipairs { m.layers, m.base_images } do
+    for _, layer in ipairs(layers) do
+      local blob = blob_of(layer)
+      blobs[#blobs + 1], self.layers[#self.layers + 1] = blob, blob
+    end
   end
   for _, child in ipairs(m.manifests or {}) do
     if media.is_manifest(child.media_type) then
@@ -177,7 +179,7 @@ function Job:fetch(given, expected)
   elseif m and not (media.is_manifest(m.media_type) or m.config or m.layers[1] or m.manifests) then
     return errors.fail("unsupported", ("what a %s needs is not known"):format(
       text.quote(m.media_type or "manifest without a type")))
-  elseif m and m.generation == 1 then
+  elseif m and m.generation == 1 and not self.to.get_catalog then -- only object stores have that
     return nil, manifest.too_old(ports.asked {
       name = self.name, [core.parse_digest(given) and "digest" or "tag"] = given,
     })
