@@ -29,9 +29,12 @@ local checkout = io.open(init)
 if checkout then
   checkout:close()
   local lua_path = here .. "/lua/?.lua;" .. here .. "/lua/?/init.lua;"
+  local lua_cpath = here .. "/build/lua/" .. abi .. "/?.so;"
   if package.path:sub(1, #lua_path) ~= lua_path then
     package.path = lua_path .. package.path
-    package.cpath = here .. "/build/lua/" .. abi .. "/?.so;" .. package.cpath
+  end
+  if package.cpath:sub(1, #lua_cpath) ~= lua_cpath then -- $LUA_PATH may have had the first
+    package.cpath = lua_cpath .. package.cpath
   end
 end
 

@@ -262,6 +262,14 @@ for _, vm in ipairs({ "lua5.4", "luajit", "lua5.1" }) do
         end
       end)
 
+      it("finds its core also where LUA_PATH leads to the modules already", function()
+        local out, err, code = sh(("cd / && %s LUA_PATH='%s/lua/?.lua;%s/lua/?/init.lua;;' %s %s/epoch.lua version")
+          :format(clean, root, root, vm, root))
+        assert.equal("", err)
+        assert.equal(0, code)
+        assert.equal((epoch("version")), out)
+      end)
+
       it("leaves the paths alone where there is no checkout around it", function()
         write(dir .. "/epoch.lua", contents("epoch.lua"))
         local _, err, code = sh(("cd / && %s %s %s/epoch.lua version"):format(clean, vm, dir))
