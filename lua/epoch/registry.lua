@@ -13,6 +13,7 @@
 -- again.
 local core = require "epoch.core"
 local blobs = require "epoch.objectstore.blobs"
+local deletion = require "epoch.registry.deletion"
 local errors = require "epoch.errors"
 local files = require "epoch.registry.files"
 local manifests = require "epoch.objectstore.manifests"
@@ -25,13 +26,15 @@ local removal = require "epoch.registry.removal"
 local settings = require "epoch.registry.settings"
 local stored = require "epoch.registry.stored"
 local tags_of = require "epoch.registry.tags"
+local untold = require "epoch.registry.untold"
 
 local Registry = {
   __name = "epoch.registry",
   blob_size = blobs.blob_size, blob_exists = blobs.blob_exists, get_blob = blobs.get_blob,
   put_blob = blobs.put_blob, mount_blob = blobs.mount_blob, delete_blob = blobs.delete_blob,
   push_blob = files.push_blob, pull_blob = files.pull_blob,
-  put_manifest = puts.put_manifest, tag_manifest = puts.tag_manifest, referrers = referrers.list,
+  put_manifest = puts.put_manifest, tag_manifest = puts.tag_manifest, delete_manifest = deletion.delete_manifest,
+  referrers = referrers.list,
   push_manifest_json = puts.put_manifest, -- its name in generation 1
   stream_blob = blobs.get_blob, push_blob_from_stream = blobs.put_blob, -- their names in generation 1
   manifest_json = parsed.manifest_json, pull_manifest = parsed.pull_manifest, push_manifest = parsed.push_manifest,
@@ -152,6 +155,12 @@ local function read_manifest(self, key, shown)
   return bytes, info
 end
 
+-- By its digest, where it is there by a tag only; else `missing`.
+local function read_untold(self, name, digest, missing)
+  local bytes, err = untold.find(self, tags_of.directory_of(name), digest)
+  return bytes or nil, bytes == false and missing or err
+end
+
 -- The digest that a tag's manifest goes by: the one it is stored under, which is sha256 unless it was
 -- put by another one.
 local function digest_of(self, name, bytes)
@@ -174,6 +183,9 @@ function Registry:get_manifest(name, given)
   end
   local shown = name .. (kind == "tag" and ":" or "@") .. given
   local bytes, err = read_manifest(self, key, shown)
+  if not bytes and err.kind == "not_found" and kind == "digest" then
+    bytes, err = read_untold(self, name, given, err)
+  end
   if not bytes then
     return nil, err
   end
@@ -199,70 +211,6 @@ function Registry:get_manifest(name, given)
     end
   end
   return { bytes = bytes, media_type = media_type, digest = digest }
-end
-
--- Takes away every tag whose manifest has this digest.
-local function unlink_tags(self, name, digest)
-  local tags, err = tags_of.stored(self, name)
-  if not tags then
-    return nil, err
-  end
-  local algorithm = digest:match("^[^:]+")
-  for _, key in pairs(tags) do
-    local bytes, info = self.store:read(key, manifests.MAX)
-    if not bytes and info.kind ~= "not_found" and info.kind ~= "too_large" then
-      return nil, info
-    elseif bytes and core.digest(bytes, algorithm) == digest then
-      local ok, why = self.store:delete(key)
-      if not ok then
-        return nil, why
-      end
-    end
-  end
-  return true
-end
-
--- Removes a manifest that has no tag any more, with what went with it.
-local function remove(self, name, digest, key)
-  local bytes, info = self.store:read(key, manifests.MAX)
-  if not bytes and info.kind == "not_found" then
-    return true
-  end
-  local ok, err = self.store:delete(key)
-  if ok then
-    ok, err = media_types.forget(self, name, digest)
-  end
-  if ok and bytes then
-    ok, err = referrers.remove(self, name, bytes, digest)
-  end
-  return ok, err
-end
-
---- A tag: that tag. A digest: every tag of it, then the manifest. Blobs stay.
-function Registry:delete_manifest(name, given)
-  local key, kind = key_of(name, given)
-  if not key then
-    return nil, kind
-  end
-  local ok, err
-  if kind == "digest" then
-    ok, err = unlink_tags(self, name, given)
-  else
-    ok, err = self.store:delete(key)
-  end
-  if not ok then
-    return nil, err
-  end
-  ok, err = self.store:head(tags_of.CATALOG)
-  if ok then -- where there is none, there is nothing to take out of it
-    ok, err = tags_of.refresh(self, name)
-  end
-  if not ok and err.kind ~= "not_found" then
-    return nil, err
-  elseif kind == "digest" then
-    return remove(self, name, given, key)
-  end
-  return true
 end
 
 function Registry:tags(name)

@@ -164,6 +164,26 @@ describe("a store of generation 1", function()
     end)
   end)
 
+  it("is had by its digest, too, though no key says that", function()
+    with_store(function(task, home)
+      local bytes = golden.read("gen1/manifest.json")
+      local digest = core.digest(bytes)
+      work.assert_same_bytes(bytes, assert(home:get_manifest("g-small", digest)).bytes)
+      work.assert_same_bytes(bytes, assert(home:manifest_json("g-small", digest)))
+      assert.equal(1, home:pull_manifest("g-small", core.digest(bytes, "sha512")).generation)
+      -- beside one that was put today
+      task:sleep(1.1) -- stores tell seconds
+      assert(home:put_manifest("g-small", "v2", (bytes:gsub('"tag": "v1"', '"tag": "v2"'))))
+      work.assert_same_bytes(bytes, assert(home:get_manifest("g-small", digest)).bytes)
+      for _, name in ipairs { "g-small", "other" } do
+        local none, err = home:get_manifest(name, core.digest("none"))
+        assert.is_nil(none)
+        assert.equal("not_found", err.kind)
+        assert.equal(("%s@%s is not in %s"):format(name, core.digest("none"), home:describe()), err.message)
+      end
+    end)
+  end)
+
   it("is copied as it is to another object store, with its base images", function()
     with_store(function(task, home, dir)
       local other = assert(homes.open(task, "file://" .. dir .. "/other"))
