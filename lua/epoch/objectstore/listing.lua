@@ -116,8 +116,9 @@ local function walk(state, dir)
         state.page.others = state.page.others or {}
         table.insert(state.page.others, key)
       else
+        local etag = state.etags and M.etag(one.stat) or nil
         go_on = emit(state, state.page.keys, key,
-          { key = key, size = one.stat.size, modified = one.stat.mtime, etag = state.etags and M.etag(one.stat) or nil })
+          { key = key, size = one.stat.size, modified = one.stat.mtime, etag = etag })
       end
     elseif not (state.delimiter and #key > #state.prefix and begins(key, state.prefix)) then
       go_on, err = walk(state, key)
