@@ -82,7 +82,7 @@ describe("epoch serve", function()
     for _, how in ipairs { "an option", "the environment" } do
       it("from anywhere, also where " .. how .. " names a file relatively", function()
         work.in_directory(function(dir)
-          work.write_file(dir .. "/c.lua", 'gateway = { store = "file://' .. dir .. '/s" }\n')
+          work.write_file(dir .. "/c.lua", 'spool_dir = "./"\ngateway = { store = "file://' .. dir .. '/s" }\n')
           work.with_loop(nil, function(loop)
             local port = server.free_ports(1)[1]
             local argv = { children.lua, work.here() .. "/epoch.lua", "serve", "--addr", "localhost:" .. port }
@@ -310,6 +310,25 @@ describe("epoch serve", function()
       for _, pid in ipairs(pids) do
         assert(children.gone(pid))
       end
+    end)
+
+    it("and what a killed one has left goes when the next one begins", function()
+      g = gateway.start()
+      local left = private_directories()
+      g:kill()
+      assert.same(left, private_directories())
+      local config = ("spool_dir = %q\n"):format(g.dir)
+      local young = gateway.start { config = config }
+      assert.equal(2, #private_directories())
+      os.execute(("touch -d '2 minutes ago' '%s'/epoch-serve.*"):format(g.dir))
+      local next_one = gateway.start { config = config }
+      local now = private_directories()
+      assert.equal(2, #now)
+      assert(now[1] ~= left[1] and now[2] ~= left[1])
+      assert.equal(200, young:get("/v2/").status)
+      young:stop()
+      next_one:stop()
+      assert.same({}, private_directories())
     end)
 
     it("when nginx is killed, and says so", function()

@@ -53,7 +53,7 @@ local function configure(job, plan, loaded, home, directory)
   rules.store = plan.store.name
   local values, names = environment.of(loaded.files, config.MAX)
   local bytes, err = conf.text {
-    modules = plan.nginx.modules, root = system.is_root(), workers = plan.workers, files = system.files(),
+    modules = plan.nginx.modules, root = system.uid() == "0", workers = plan.workers, files = system.files(),
     directory = directory, body_directory = plan.store.spool or directory .. "/body",
     level = job.args.verbose and "info" or "warn", environment = names, lua_path = plan.search.lua,
     lua_cpath = plan.search.c, setup = { config = plan.config, gateway = rules }, listen = plan.listen,
@@ -114,12 +114,13 @@ end
 
 -- The same in a directory that exists for that long.
 local function serve_privately(job, plan)
-  local directory, err = directories.make_private(job.task, job.settings.values.spool_dir)
-  local ok
-  if directory then
-    ok, err = serve(job, plan, directory)
-    directories.remove(directory)
+  local directory, lock = directories.make_private(job.task, plan.parent)
+  if not directory then
+    return nil, lock
   end
+  local ok, err = serve(job, plan, directory)
+  directories.remove(directory)
+  lock:close()
   return ok, err
 end
 
@@ -134,6 +135,7 @@ function M.run(_, args)
     if not plan then
       return nil, err
     end
+    directories.sweep(job.task, plan.parent, system.uid())
     local ok
     for _ = 1, plan.at.port == 0 and TRIES or 1 do
       local port = plan.at.port == 0 and address.free_port() or plan.at.port

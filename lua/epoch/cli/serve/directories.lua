@@ -5,39 +5,75 @@ local text = require "epoch.text"
 
 local M = {}
 
-local PRIVATE = tonumber("700", 8)
+local unpack = table.unpack or unpack -- luacheck: ignore 113 143
 
---- A new directory that nobody else can use.
----@param task epoch.task
----@param parent string
----@return string?
----@return epoch.Error?
-function M.make_private(task, parent)
-  -- mkdir(2) alone is not enough: a name that is known beforehand can be taken by another
-  local program = core.which("mktemp")
+local PRIVATE = tonumber("700", 8)
+local NAME, LOCK = "epoch-serve.", "/lock"
+local AGE = "1" -- minutes; what is younger may not have its lock yet
+local MAX_OUTPUT = 64 * 1024
+
+-- What a program writes to stdout; nil and what it said on stderr when it fails.
+local function output_of(task, name, words)
+  local program = core.which(name)
   if not program then
-    return errors.fail("unsupported", "the program mktemp is not here: install coreutils")
+    return errors.fail("unsupported", ("the program %s is not here: install coreutils and findutils"):format(name))
   end
-  local process, message, code = task.loop:spawn {
-    argv = { program, "-d", parent .. "/epoch-serve.XXXXXX" }, stdout = "pipe", stderr = false,
-  }
+  local process, message, code = task.loop:spawn { argv = { program, unpack(words) }, stdout = "pipe", stderr = false }
   if not process then
     return errors.fail(code, message)
   end
-  local out = core.collect(4096)
+  local out = core.collect(MAX_OUTPUT)
   local moved, err = task:flow { source = process:stdout(), sink = out }
   local ended
   if moved then
     ended, err = task:await(process, "wait")
   end
   process:close()
-  local path = ended and ended.code == 0 and out:bytes():match("^(/.*)\n$")
+  local bytes = ended and ended.code == 0 and out:bytes()
   out:close()
-  if ended and not path then
-    return errors.fail("io", ("no directory can be made in %s (%s): set spool_dir to one where this user may"):format(
-      text.quote(parent), ended.stderr:match("[^\n]*")))
+  if ended and not bytes then
+    return errors.fail("io", ended.stderr:match("[^\n]*"))
   end
-  return path, err
+  return bytes, err
+end
+
+--- A new directory that nobody else can use, and a lock that says that it is used: who is killed
+--- cannot remove its own.
+---@param task epoch.task
+---@param parent string
+---@return string?
+---@return epoch.lock|epoch.Error
+function M.make_private(task, parent)
+  -- mkdir(2) alone is not enough: a name that is known beforehand can be taken by another
+  local said, err = output_of(task, "mktemp", { "-d", parent .. "/" .. NAME .. "XXXXXX" })
+  local path = said and said:match("^(/.*)\n$")
+  if not path then
+    return errors.fail(err.kind, ("no directory can be made in %s (%s): set spool_dir to one where this user may")
+      :format(text.quote(parent), err.message))
+  end
+  local lock, message, code = core.lock(path .. LOCK)
+  if not lock then
+    return errors.fail(code, message)
+  end
+  return path, lock
+end
+
+--- Removes what servers have left that were killed. Only what is this user's own is looked at: nobody
+--- else can put something else in its place.
+---@param task epoch.task
+---@param parent string
+---@param uid string
+function M.sweep(task, parent, uid)
+  local found = output_of(task, "find", {
+    parent, "-mindepth", "1", "-maxdepth", "1", "-type", "d", "-user", uid, "-name", NAME .. "*", "-mmin", "+" .. AGE,
+  })
+  for path in (found or ""):gmatch("[^\n]+") do
+    local lock = path:sub(1, #parent + 1 + #NAME) == parent .. "/" .. NAME and core.lock(path .. LOCK)
+    if lock then
+      M.remove(path)
+      lock:close()
+    end
+  end
 end
 
 --- Removes a directory with all that is in it; nothing is followed out of it.

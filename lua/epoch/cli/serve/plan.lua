@@ -97,6 +97,7 @@ end
 ---@field tls table|false
 ---@field workers integer
 ---@field config string? the configuration that was named
+---@field parent string where its own directory is to be
 
 --- Makes it.
 ---@param job epoch.cli.Job
@@ -120,6 +121,9 @@ function M.make(job)
   end
   if not err and args.config_file then
     plan.config, err = working_directory.absolute(args.config_file)
+  end
+  if not err then
+    plan.parent, err = working_directory.absolute((job.settings.values.spool_dir:gsub("(.)/+$", "%1")))
   end
   if not err then
     plan.store, err = store_of(job)

@@ -12,10 +12,10 @@ local function read(path)
   return all
 end
 
---- Does it run as root?
----@return boolean
-function M.is_root()
-  return read("/proc/self/status"):match("\nUid:%s+%d+%s+(%d+)") == "0"
+--- The user's numeric id.
+---@return string
+function M.uid()
+  return read("/proc/self/status"):match("\nUid:%s+%d+%s+(%d+)")
 end
 
 --- How many files a worker may have open.
