@@ -31,7 +31,7 @@ local function find(downloader, name, tag, what)
   if m then
     return m
   elseif err.kind == "not_found" and downloader:get_manifest(name, tag) then
-    return errors.fail("unsupported", ("manifest %s is an index of images, and none for a machine is here"):format(what))
+    return errors.fail("unsupported", ("manifest %s is an index, and no child for a machine is here"):format(what))
   elseif err.kind == "not_found" or is_told(err) then
     return nil, err
   end
