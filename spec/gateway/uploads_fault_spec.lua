@@ -160,11 +160,11 @@ describe("uploads to the gateway", function()
 
   it("leave whole blobs only, whenever the workers are killed", function()
     with_gateway({ workers = 2 }, function(g, dir)
-      for i = 1, 8 do
-        work.write_file(dir .. "/" .. i, work.noise(400000 * i))
+      for i = 1, 6 do
+        work.write_file(dir .. "/" .. i, work.noise(500000 * i))
       end
-      for round = 1, 6 do
-        local running = { push_all(g, dir, 8), push_all(g, dir, 8) }
+      for round = 1, 5 do
+        local running = { push_all(g, dir, 6), push_all(g, dir, 6) }
         pause(0.07 * round)
         kill_workers(g)
         for _, one in ipairs(running) do
@@ -172,8 +172,8 @@ describe("uploads to the gateway", function()
         end
         uploads.check_blobs(g.root)
       end
-      assert.equal(("201 "):rep(8), push_all(g, dir, 8).finish())
-      assert.equal(8, uploads.check_blobs(g.root))
+      assert.equal(("201 "):rep(6), push_all(g, dir, 6).finish())
+      assert.equal(6, uploads.check_blobs(g.root))
     end)
   end)
 

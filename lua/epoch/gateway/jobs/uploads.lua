@@ -9,11 +9,11 @@ local M = {
   touch = sessions.touch,
 }
 
--- Hashes a part of a file that may still be growing, and has the kernel write it to disk: what it
--- has not written when the last byte comes, somebody waits for.
-local function hash_part(hasher, path, from, size)
+-- Hashes a part of a file that may still be growing. Where that will be kept, the kernel writes it to
+-- disk meanwhile: what it has not written when the last byte comes, somebody waits for.
+local function hash_part(hasher, path, from, size, kept)
   local n, message, code = hasher:file(path, from, size)
-  if n and n > 0 then
+  if n and n > 0 and kept then
     n, message, code = core.writeback(path, from, n) and n, message, code
   end
   if not n then
@@ -26,12 +26,12 @@ end
 ---@param hash string
 ---@return integer?
 ---@return string|epoch.Error
-function M.hash(_, hash, path, from, size)
+function M.hash(home, hash, path, from, size)
   local hasher, message, code = core.hasher_from(hash)
   if not hasher then
     return errors.fail(code, message)
   end
-  local n, state = hash_part(hasher, path, from, size)
+  local n, state = hash_part(hasher, path, from, size, home.store.root ~= nil)
   hasher:close()
   return n, state
 end
