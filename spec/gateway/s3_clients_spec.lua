@@ -78,7 +78,7 @@ describe_or_skip("at a gateway on a bucket", function()
   local function put_image(task, dir)
     local home = assert(homes.open(task, "oci:" .. dir))
     local layers, ids = {}, {}
-    for i, bytes in ipairs { work.noise(1000), work.noise(20 * MIB + 3) } do
+    for i, bytes in ipairs { work.noise(1000), work.plenty(20 * MIB + 3) } do
       ids[i] = core.digest(bytes)
       assert(home:put_blob("demo", ids[i], #bytes, bytes))
       layers[i] = { mediaType = "application/vnd.oci.image.layer.v1.tar+gzip", digest = ids[i], size = #bytes }

@@ -83,7 +83,7 @@ describe_or_skip("a gateway on a bucket", function()
 
   describe("gives blobs", function()
     it("whole, by their heads, and in ranges", function()
-      local bytes = work.noise(9 * MIB + 7)
+      local bytes = work.plenty(9 * MIB + 7)
       local digest, path = put_blob(bytes)
       local answer = ask("GET", path)
       assert.equal(200, answer.status)
@@ -250,7 +250,7 @@ describe_or_skip("a gateway on a bucket", function()
     before_each(empty)
 
     it("at once", function()
-      local small, large = "small", work.noise(21 * MIB)
+      local small, large = "small", work.plenty(21 * MIB)
       for _, bytes in ipairs { small, large, "" } do
         local digest = core.digest(bytes)
         local answer = ask("POST", "/v2/a/b/blobs/uploads/?digest=" .. digest, { body = bytes })
@@ -269,7 +269,7 @@ describe_or_skip("a gateway on a bucket", function()
       local sizes, bytes = { 1, 6 * MIB, 100, 5 * MIB, 17 * MIB }, {}
       local offset = 0
       for i, size in ipairs(sizes) do
-        bytes[i] = work.noise(size)
+        bytes[i] = work.plenty(size, i)
         answer = patch(g, location, bytes[i], { ["content-range"] = ("%d-%d"):format(offset, offset + size - 1) })
         assert.equal(202, answer.status)
         offset = offset + size
@@ -285,7 +285,7 @@ describe_or_skip("a gateway on a bucket", function()
     end)
 
     it("not, when they are not what they say", function()
-      for _, bytes in ipairs { "small", work.noise(21 * MIB) } do
+      for _, bytes in ipairs { "small", work.plenty(21 * MIB) } do
         local wrong = core.digest("else")
         assert.equal(400, ask("POST", "/v2/a/b/blobs/uploads/?digest=" .. wrong, { body = bytes }).status)
         local location = begin()
@@ -298,7 +298,7 @@ describe_or_skip("a gateway on a bucket", function()
 
     it("and cancels them", function()
       local location = begin()
-      assert.equal(202, patch(g, location, work.noise(6 * MIB)).status)
+      assert.equal(202, patch(g, location, work.plenty(6 * MIB)).status)
       assert.equal(204, ask("DELETE", location).status)
       assert.equal(404, ask("DELETE", location).status)
       only_blobs()
@@ -323,7 +323,7 @@ describe_or_skip("a gateway on a bucket", function()
     end
 
     it("and has most of them in the store when the last byte comes", function()
-      local bytes = work.noise(50 * MIB)
+      local bytes = work.plenty(50 * MIB)
       for _, way in ipairs { "session", "at once" } do
         local location = way == "session" and begin()
         local write, finish = slowly(location and "PATCH" or "POST",
@@ -357,7 +357,7 @@ describe_or_skip("a gateway on a bucket", function()
     it("takes an upload in turns, also when one of them is killed", function()
       local location, bytes = begin(g), {}
       for i, size in ipairs { 6 * MIB, 3, 18 * MIB } do
-        bytes[i] = work.noise(size)
+        bytes[i] = work.plenty(size, i)
         assert.equal(202, patch(i % 2 == 0 and g or other, location, bytes[i]).status)
       end
       local third = start()
@@ -365,7 +365,7 @@ describe_or_skip("a gateway on a bucket", function()
       local request = assert(task.loop:request {
         method = "PATCH", url = third.url .. location, body = source, proxy = "", redirects = 0,
       })
-      assert(task:flow { source = core.bytes(work.noise(40 * MIB)), sink = sink, more = true })
+      assert(task:flow { source = core.bytes(work.plenty(40 * MIB)), sink = sink, more = true })
       http.step(task.loop, 20, function()
         return parts.uploads(home.store, "")[1] ~= nil
       end)

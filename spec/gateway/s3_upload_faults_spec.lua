@@ -106,7 +106,7 @@ describe_or_skip("uploads into a bucket that fails", function()
   end
 
   it("stay as they were, and go on when it is well again", function()
-    local first, second, last = work.noise(6 * MIB), work.noise(7 * MIB), work.noise(30)
+    local first, second, last = work.plenty(6 * MIB), work.plenty(7 * MIB, 2), work.noise(30)
     local all = first .. second .. last
     local function put(location)
       return ask("PUT", location .. "?digest=" .. core.digest(all), last).status
@@ -136,7 +136,7 @@ describe_or_skip("uploads into a bucket that fails", function()
   end)
 
   it("that come at once are there or not", function()
-    local bytes = work.noise(6 * MIB)
+    local bytes = work.plenty(6 * MIB)
     local path = "/v2/a/b/blobs/uploads/?digest=" .. core.digest(bytes)
     breaks("refused", "^PUT .*blobs")
     assert.equal(503, ask("POST", path, bytes).status)
@@ -147,7 +147,7 @@ describe_or_skip("uploads into a bucket that fails", function()
   end)
 
   it("are taken whole when what was sent ahead has failed", function()
-    local bytes = work.noise(45 * MIB)
+    local bytes = work.plenty(45 * MIB)
     local source, sink = core.pipe()
     local path = "/v2/a/b/blobs/uploads/?digest=" .. core.digest(bytes)
     local one = assert(task.loop:request(request("POST", path, source)))
@@ -165,7 +165,7 @@ describe_or_skip("uploads into a bucket that fails", function()
   end)
 
   it("do not hold up who wants something else", function()
-    local bytes, list = work.noise(6 * MIB), {}
+    local bytes, list = work.plenty(6 * MIB), {}
     breaks("stalled", "^PUT .*/%d+%-%x+$")
     for i = 1, 6 do
       list[i] = assert(task.loop:request(request("PATCH", begin(), bytes)))

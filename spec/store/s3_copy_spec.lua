@@ -53,7 +53,7 @@ describe_or_skip("an S3 store", function()
   describe("copies", function()
     it("an object, which does not need the first one then", function()
       local store = open { multipart_threshold = 5 * MIB, copy_threshold = 64 * MIB }
-      local small, large = "a few bytes", work.noise(11 * MIB)
+      local small, large = "a few bytes", work.plenty(11 * MIB)
       for key, bytes in pairs { ["s/m+a=l%l"] = small, large = large, empty = "" } do
         assert(store:put(key, #bytes, bytes))
         assert(store:put("blobs/copy", 3, "old"))
@@ -69,7 +69,7 @@ describe_or_skip("an S3 store", function()
 
     it("one that is too large for that in ranges", function()
       local store = open()
-      local bytes = work.noise(21 * MIB + 1)
+      local bytes = work.plenty(21 * MIB + 1)
       assert(store:put("large", #bytes, bytes))
       local etag = assert(store:copy("large", "copy"))
       assert.matches("%-3\"?$", etag)
@@ -81,7 +81,7 @@ describe_or_skip("an S3 store", function()
 
     it("several as one, where each is long enough but the last", function()
       local store = open()
-      local a, b, c = work.noise(5 * MIB), work.noise(13 * MIB), "the end"
+      local a, b, c = work.plenty(5 * MIB), work.plenty(13 * MIB, 2), "the end"
       for key, bytes in pairs { a = a, b = b, c = c } do
         assert(store:put(key, #bytes, bytes))
       end
@@ -100,7 +100,7 @@ describe_or_skip("an S3 store", function()
 
   describe("takes an object in parts", function()
     it("from one process after the other", function()
-      local bytes = work.noise(18 * MIB)
+      local bytes = work.plenty(18 * MIB)
       local begun = assert(parts.begin(open(), "k"))
       begun = assert(parts.add(open(), begun, 11 * MIB, bytes:sub(1, 11 * MIB)))
       assert.equal(2, #begun.etags)
@@ -118,7 +118,7 @@ describe_or_skip("an S3 store", function()
 
     it("from a range of a file", function()
       work.in_directory(function(dir)
-        local bytes = work.noise(8 * MIB)
+        local bytes = work.plenty(8 * MIB)
         work.write_file(dir .. "/f", bytes)
         local begun = assert(parts.begin(open(), "k"))
         begun = assert(parts.add(open(), begun, 7 * MIB, function()
