@@ -16,6 +16,9 @@ local STREAM = "application/octet-stream"
 --- What a part has at least, where another one follows.
 M.LEAST = 5 * MIB
 
+-- Bytes of a range at most, and how many the store copies at a time: it is its own work, not ours.
+local RANGE, PARALLEL = 1024 * MIB, 16
+
 local function source_of(store, key)
   return "/" .. sigv4.path(store.endpoint.bucket .. "/" .. store.base .. key)
 end
@@ -79,7 +82,7 @@ local function copy_ranges(store, ranges, upload)
       return etag, err
     end
   end
-  local ok, err = store.task:all(functions, store.options.parallel)
+  local ok, err = store.task:all(functions, PARALLEL)
   return ok and parts, err
 end
 
@@ -121,7 +124,7 @@ local function copy(store, keys, to)
   elseif #objects == 1 and size <= store.options.copy_threshold then
     return copy_whole(store, keys[1], to)
   end
-  local ranges, err = ranges_of(objects, store.options.copy_threshold)
+  local ranges, err = ranges_of(objects, math.min(RANGE, store.options.copy_threshold))
   if not ranges then
     return nil, err
   end
