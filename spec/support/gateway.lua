@@ -152,7 +152,23 @@ local function forget(self)
   os.execute(("rm -rf '%s'"):format(self.dir))
 end
 
---- Stops it with SIGTERM and removes what it had; its exit code. May be called again.
+-- What tokens, headers with them and signed URLs look like.
+local SECRETS = { "epoch_" .. ("[%w_-]"):rep(43), "epoch1%.[%w_-]", "[Aa]uthorization: ?%a", "Bearer [%w_-]",
+                  "X%-Amz%-Signature=%x" }
+
+-- Nothing of the kind may be in what it has said, nor what it was given as one.
+local function check_log(self)
+  local log = self:log()
+  for _, pattern in ipairs(SECRETS) do
+    assert(not log:find(pattern), "a secret is in the log: " .. pattern)
+  end
+  for name, value in pairs(self.secrets) do
+    assert(not log:find(value, 1, true), name .. " is in the log")
+  end
+end
+
+--- Stops it with SIGTERM and removes what it had; its exit code. May be called again. There is no
+--- secret in what it has said.
 ---@return integer?
 function Gateway:stop()
   if self.process then
@@ -160,8 +176,12 @@ function Gateway:stop()
       self:signal("TERM")
     end
     local ok, code = pcall(self.wait, self)
+    local clean, why = pcall(check_log, self)
     forget(self)
-    return ok and code or error(code, 0)
+    if not (ok and clean) then
+      error(ok and why or code, 0)
+    end
+    return code
   end
 end
 
@@ -248,7 +268,12 @@ function M.start(options)
   local dir = os.tmpname()
   os.remove(dir)
   assert(core.mkdir(dir, tonumber("700", 8)))
-  local self = setmetatable({ dir = dir, store = options.store or "file://" .. dir .. "/store" }, Gateway)
+  local self = setmetatable({
+    dir = dir, store = options.store or "file://" .. dir .. "/store", secrets = {},
+  }, Gateway)
+  for name, value in pairs(options.env or {}) do
+    self.secrets[name] = (name:find("TOKEN", 1, true) or name:find("SECRET", 1, true)) and value or nil
+  end
   self.root = self.store:match("^file://(/.*)$")
   work.write_file(dir .. "/config.lua", ("spool_dir = %q\n"):format(dir)
     .. (options.options and "gateway = " .. literal(options.options) .. "\n" or "") .. (options.config or ""))
