@@ -15,7 +15,7 @@ local function with_home(use)
     local home = assert(homes.open(task, name))
     work.write_file(dir .. "/config.lua", "")
     use {
-      home = home, task = task, name = name, file = dir .. "/store/access/tokens.json",
+      home = home, task = task, name = name, config = dir .. "/config.lua", file = dir .. "/store/access/tokens.json",
       epoch = function(...)
         return program.run({ "token", ... }, { EPOCH_CONFIG = dir .. "/config.lua" })
       end,
@@ -167,6 +167,9 @@ describe("epoch token", function()
       assert.matches("^epoch_", value.token)
       assert.equal("j", value.name)
       assert.equal("[]\n", c.epoch("ls", "--json", "--store", c.name .. "2").out)
+      work.write_file(c.config, ("gateway = { store = %q }\n"):format(c.name))
+      assert.equal("j", json.decode(c.epoch("ls", "--json").out)[1].name)
+      assert.equal("[]\n", c.epoch("ls", "--json", "--registry", c.name .. "2").out)
     end)
   end)
 

@@ -164,7 +164,7 @@ return {
     define = function(command)
       command:argument("ACTION", "create, ls or rm."):target("action")
       command:argument("NAME", "What the token is called."):target("name"):args("?")
-      command:option("--store", "The store that the gateway serves; by default as --registry has it."):argname("HOME")
+      command:option("--store", "The store; by default the one of gateway.store, as serve has it."):argname("HOME")
       command:option("--scope", "What may be done where: pull,push,delete:PATTERN; may be given several times.")
         :argname("SCOPE"):count("*"):target("scopes")
       command:option("--expires", "How long it is good for: 90s, 30m, 24h, 7d; for ever by default.")

@@ -104,6 +104,16 @@ function ACTIONS.rm(_, home, args)
   return true
 end
 
+-- The store that is named, else the one that is configured to be served, as epoch serve has it.
+local function open(job, args)
+  local gateway = job.settings.values.gateway
+  local name = args.store or args.registry or gateway and gateway.store
+  if name then
+    return job:open_home(name)
+  end
+  return job:open()
+end
+
 function M.run(_, args)
   return jobs.run("token " .. text.printable(args.action, 40), args.name, args, function(job)
     local act = ACTIONS[args.action]
@@ -111,12 +121,7 @@ function M.run(_, args)
       return usage(("there is no token %s%s; it is create, ls or rm"):format(text.quote(args.action),
         nearest.hint(args.action, ACTIONS)))
     end
-    local home, err
-    if args.store then
-      home, err = job:open_home(args.store)
-    else
-      home, err = job:open()
-    end
+    local home, err = open(job, args)
     if not home then
       return nil, err
     end
