@@ -79,7 +79,7 @@ end
 
 -- What the nearest of several proxies has said.
 local function last_of(header)
-  return header and header:match("([^,%s]+)%s*$")
+  return header and networks.trim(header:match("^.*,(.*)$") or header)
 end
 
 --- The address that the client knows the gateway by, for links and challenges.

@@ -6,6 +6,9 @@ local M = {}
 ---@field bytes integer[] 4 or 16
 ---@field bits integer how many of them count
 
+-- So many proxies stand behind each other at most.
+local HOPS = 32
+
 --- What nginx calls the peer of a socket of this machine.
 M.LOCAL = "unix:"
 
@@ -137,6 +140,15 @@ function M.is_loopback(address)
   return M.contain(LOOPBACK, address)
 end
 
+--- A part of a header without the blanks around it; "" where there are some inside. Takes no more steps
+--- than there are letters, whatever they are.
+---@param s string
+---@return string
+function M.trim(s)
+  local at = s:find("%S")
+  return at and s:match("^(%S+)%s*$", at) or ""
+end
+
 --- Where a request comes from: the peer, or what trusted proxies say in X-Forwarded-For, read from
 --- its end up to the first that is not one of them.
 ---@param peer string
@@ -148,14 +160,17 @@ function M.client(peer, forwarded, trusted)
   if #trusted == 0 or not M.contain(trusted, peer) then
     return peer, false
   end
-  local client = peer
-  while forwarded do
-    local before, last = forwarded:match("^(.-),?%s*([^,%s]*)%s*$")
-    last = last:match("^%[(.*)%]$") or last
-    if not M.address(last) then
+  local client, list = peer, {}
+  for one in (forwarded and forwarded .. "," or ""):gmatch("([^,]*),") do
+    list[#list + 1] = one
+  end
+  for i = #list, math.max(#list - HOPS, 0) + 1, -1 do
+    local one = M.trim(list[i])
+    one = one:match("^%[(.*)%]$") or one
+    if not M.address(one) then
       break
     end
-    client, forwarded = last, before ~= "" and before or nil
+    client = one
     if not M.contain(trusted, client) then
       break
     end
