@@ -8,11 +8,12 @@ local M = {}
 local RATE, CONNECTIONS = 1000, 50
 local MIB = 2 ^ 20
 
--- Starts commands that run beside each other; a function that waits for all of them.
+-- Starts commands that run beside each other; a function that waits for all of them. They stand for
+-- clients that would be on other machines, so they give way to what is measured.
 local function start(bed, commands)
   local children = {}
   for i, command in ipairs(commands) do
-    children[i] = assert(bed.loop:spawn { argv = { "/bin/sh", "-c", "exec " .. command } })
+    children[i] = assert(bed.loop:spawn { argv = { "/bin/sh", "-c", "exec nice -n 19 " .. command } })
   end
   return function()
     for i, child in ipairs(children) do
@@ -57,7 +58,7 @@ end
 function M.memory(bed)
   local limit = ("--limit-rate %.0f"):format(report.MIB * MIB / 10)
   start(bed, transfers(bed, 50, limit))()
-  report.at_most("memory of nginx, fifty transfers", bed.gateway:vm_hwm() / MIB, 64, "%.0f MiB",
+  report.at_most("memory of the gateway, fifty transfers", bed.gateway:vm_hwm() / MIB, 64, "%.0f MiB",
     "the most of each process, summed up")
 end
 

@@ -111,11 +111,11 @@ function Gateway:kill_worker()
   return victim
 end
 
---- The most memory that each of nginx's processes has had at a time, summed up, in bytes.
+--- The most memory that each of its processes has had at a time, summed up, in bytes.
 function Gateway:vm_hwm()
-  local sum = 0
-  for _, id in ipairs(self:pids()) do
-    local status = work.read_file(("/proc/%d/status"):format(id)) or ""
+  local all, sum = processes(), 0
+  for id in pairs(all) do
+    local status = is_below(all, id, self.pid) and work.read_file(("/proc/%d/status"):format(id)) or ""
     sum = sum + 1024 * tonumber(status:match("VmHWM:%s+(%d+)") or 0)
   end
   return sum

@@ -12,6 +12,8 @@ local M = {}
 --- Threads that work with the store, and threads that hash and move: each keeps a Lua state.
 M.STORE_THREADS = 4
 M.BYTES_THREADS = 4
+--- Threads that send files, so that nobody else waits for what has to be read from the disk.
+M.FILE_THREADS = 8
 
 local function refuse(what, value, why)
   return errors.fail("usage", ("%s %s cannot be given to nginx: %s"):format(what, text.quote(value), why))
@@ -135,6 +137,7 @@ lock_file ${lock};
 error_log stderr ${level};
 ${env}thread_pool epoch_store threads=${store_threads};
 thread_pool epoch_bytes threads=${bytes_threads};
+thread_pool epoch_files threads=${file_threads};
 events { worker_connections ${connections}; }
 http {
   access_log off;
@@ -184,7 +187,8 @@ local FILE = [[
       types {}
       etag off;
       sendfile on;
-      sendfile_max_chunk 2m;
+      sendfile_max_chunk 512k;
+      aio threads=epoch_files;
       tcp_nopush on;
     }
 ]]
@@ -266,6 +270,7 @@ function M.text(values)
     env = each(values.environment, "env %s;\n"),
     store_threads = ("%d"):format(M.STORE_THREADS),
     bytes_threads = ("%d"):format(M.BYTES_THREADS),
+    file_threads = ("%d"):format(M.FILE_THREADS),
     threads = ("%d"):format(M.STORE_THREADS + M.BYTES_THREADS),
     dollar = dollar and '  geo $epoch_dollar { default "$"; }\n' or "",
     resolver = #values.resolvers > 0 and ("  resolver %s;\n"):format(table.concat(values.resolvers, " ")) or "",
