@@ -103,8 +103,8 @@ end
 ---@return boolean
 function Session:learn_time(status, date)
   local now = status == 403 and calendar.http(date)
-  local off = now and now - os.time() or 0
-  if math.abs(off - self.skew) <= SKEW then
+  local off = now and now - os.time()
+  if not off or math.abs(off - self.skew) <= SKEW then
     return false
   end
   self.skew = off
