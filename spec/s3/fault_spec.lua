@@ -94,6 +94,17 @@ local BUCKETS = {
       if headers["if-match"] == '"another"' then return refuse(412, "PreconditionFailed") end
     end
     return object("x") ]],
+  bare = [[ if method == "PUT" then
+      note(bucket, headers["if-match"])
+      if headers["if-match"] ~= "x" then return refuse(412, "PreconditionFailed") end
+    end
+    return object("x", { ETag = "x" }) ]],
+  halfquoted = [[ if method == "PUT" then
+      note(bucket, headers["if-match"])
+      if headers["if-match"] ~= '"x"' then return refuse(412, "PreconditionFailed") end
+      return object("x", { ETag = '"x"' }) -- nginx compares, too
+    end
+    return object("x", { ETag = "x" }) ]],
   absent = [[ return refuse(404, "NoSuchKey") ]],
   -- answers that are broken
   cut = [[ if count(bucket) == 1 then
@@ -278,6 +289,16 @@ describe("an S3 store that misbehaves", function()
     assert.is_nil(store.unquoted)
     kind("conflict", store:put("k", 1, "y", { if_match = '"another"' }))
     assert.same({ ETAG, '"another"' }, seen("quoted"))
+  end)
+
+  it("sees them with quotes though it tells them without, unless it wants them so", function()
+    local store = open("bare")
+    for _ = 1, 2 do
+      assert(store:put("k", 1, "y", { if_match = "x" }))
+    end
+    assert.same({ '"x"', "x", "x" }, seen("bare"))
+    assert(open("halfquoted"):put("k", 1, "y", { if_match = "x" }))
+    assert.same({ '"x"' }, seen("halfquoted"))
   end)
 
   it("may say of what is gone that it is not there", function()

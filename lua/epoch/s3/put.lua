@@ -91,9 +91,14 @@ local function unquoted(etag)
   return (etag:gsub('^"(.*)"$', "%1"))
 end
 
+-- With quotes also where the store tells it without; a weak one has them inside.
+local function quoted(etag)
+  return etag:find('"', 1, true) and etag or '"' .. etag .. '"'
+end
+
 -- "Another one", it was said of an ETag with quotes: is it this one all the same?
 local function is_mistaken(put)
-  local info = put.if_match and unquoted(put.if_match) ~= put.if_match and put.store:head(put.key)
+  local info = put.if_match and put.store:head(put.key)
   return info and info.etag == put.if_match
 end
 
@@ -116,7 +121,7 @@ local function put_conditional(put, payload)
   local bare = store.unquoted
   return store.session.transport:attempts(function()
     local etag, err, after = send(put, payload, {
-      ["if-match"] = put.if_match and bare and unquoted(put.if_match) or put.if_match,
+      ["if-match"] = put.if_match and (bare and unquoted or quoted)(put.if_match),
       ["if-none-match"] = put.if_none_match,
     })
     if etag then
