@@ -236,6 +236,15 @@ describe("tokens in a bucket", function()
       assert(children.eventually(function() return ask(g, "/v2/", { token = shown }).status ~= 200 end, 10))
       assert(children.eventually(function() return ask(g, "/v2/_catalog", { token = short }).status ~= 200 end, 10))
     end
+    -- who writes is written down, whichever way the bytes go
+    local digest = core.digest("bytes for a bucket")
+    assert.equal(201, ask(one, "/v2/a/blobs/uploads/?digest=" .. digest, { method = "POST", body = "bytes for a bucket",
+      token = env.EPOCH_REGISTRY_TOKEN, headers = { ["Content-Type"] = "application/octet-stream" } }).status)
+    assert(children.eventually(function()
+      local line = one:log():match('{"time":[^\n]*"action":"upload_start"[^\n]*}')
+      return line and line:find('"event":"write","who":"configured"', 1, true)
+        and line:find(('"digest":"%s","status":201,"bytes":18,'):format(digest), 1, true)
+    end, 5))
     -- what is damaged lets nobody in
     shown = assert(tokens.create(home, { name = "ci", scopes = { "pull:*" } }))
     assert(children.eventually(function() return ask(one, "/v2/", { token = shown }).status == 200 end, 10))
