@@ -34,7 +34,7 @@ local PAUSE = 0.2 -- seconds
 ---@field what string "blob sha256:…", "manifest demo:v1"
 ---@field digest epoch.digest? what it should have; nil: it is found by a tag only
 ---@field err epoch.Error what is wrong with it
----@field breaks string[] NAME:TAG, and NAME@DIGEST of what has no tag, sorted
+---@field breaks string[] NAME:TAG, NAME@DIGEST of what has no tag, keys of what only generation 1 could name; sorted
 
 ---@class epoch.fsck.Report
 ---@field manifests integer how many were read
@@ -60,7 +60,7 @@ local function follow(state, one, node)
   local listed = one.members.manifests
   for _, child in ipairs(type(listed) == "table" and listed or {}) do
     local digest = type(child) == "table" and reference.check_digest(child.digest) and child.digest
-    if digest and media.is_manifest(child.mediaType) then
+    if digest and one.name and media.is_manifest(child.mediaType) then
       local child_node = one.name .. "@" .. digest
       state.graph:need(child_node, node)
       table.insert(state.listed, { node = child_node, digest = digest, by = node })
@@ -70,9 +70,11 @@ end
 
 local function take_manifest(state, one)
   state.manifests = state.manifests + 1
-  if not one.name then -- no reference leads there
+  if not one.name then -- no reference leads there, but generation 1 took other names: "Demo"
     if one.err then
       report(state, one.key, nil, one.err)
+    elseif one.members and one.members.schemaVersion == 1 then
+      follow(state, one, one.key)
     end
     return
   end
@@ -103,7 +105,12 @@ end
 -- is looked for once more.
 local function is_gone(state, node)
   local name, given = node:match("^([^:@]+)[:@](.+)$")
-  local found, err = state.home:get_manifest(name, given)
+  local found, err
+  if name then
+    found, err = state.home:get_manifest(name, given)
+  else
+    found, err = state.home.store:head(node)
+  end
   return not found and err.kind == "not_found"
 end
 

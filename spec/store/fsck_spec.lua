@@ -189,6 +189,23 @@ describe("fsck", function()
       local one = work.output(("cd '%s/blobs/sha256' && ls | head -n 1"):format(dir))
       work.write_file(dir .. "/blobs/sha256/" .. one, "x")
       assert.same({ { "blob sha256:" .. one, "digest_mismatch", "g-small:v1" } }, broken(task, home))
+      -- and what has a name there that none has here
+      local key = "manifests/Demo/v1.json"
+      assert(home.store:put(key, #work.read_file(dir .. "/manifests/g-small/v1.json"),
+        work.read_file(dir .. "/manifests/g-small/v1.json")))
+      assert.same({ { "blob sha256:" .. one, "digest_mismatch", "g-small:v1", key } }, broken(task, home))
+      assert(core.unlink(dir .. "/blobs/sha256/" .. one))
+      assert.same({ { "blob sha256:" .. one, "not_found", "g-small:v1", key } }, broken(task, home))
+    end)
+  end)
+
+  it("believes no manifest of today that has lost its copy by digest, however old", function()
+    with_home("file://", function(home, dir, task)
+      local _, digest = support.put_artifact(home, "a", "v1", { "one" })
+      support.put_artifact(home, "a", "v2", { "two" })
+      assert(core.unlink(dir .. "/manifests/a/_digests/" .. digest:gsub(":", "-") .. ".json"))
+      os.execute(("touch -d 2001-01-01 '%s/manifests/a/v1.json'"):format(dir))
+      assert.same({ { "manifest a:v1", "digest_mismatch", "a:v1" } }, broken(task, home))
     end)
   end)
 

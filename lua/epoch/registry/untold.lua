@@ -33,6 +33,12 @@ local function candidates(store, directory)
   return keys
 end
 
+-- Others have a copy by digest, or are not what was stored.
+local function is_first(bytes)
+  local members = manifests.read(bytes)
+  return members ~= nil and members.schemaVersion == 1
+end
+
 --- The bytes of a manifest; false when no tag has it.
 ---@param self { task: epoch.task, store: table }
 ---@param directory string where the tags are
@@ -51,7 +57,7 @@ function M.find(self, directory, digest)
     if not found then
       bytes, why = self.store:read(key, manifests.MAX)
     end
-    if bytes and core.digest(bytes, algorithm) == digest then
+    if bytes and core.digest(bytes, algorithm) == digest and is_first(bytes) then
       found = bytes
     end
     return bytes and true or why == nil or why.kind == "not_found", why
