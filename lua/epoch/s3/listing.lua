@@ -131,7 +131,13 @@ local function go_on(state, list)
   return true
 end
 
-local CALL = { method = "GET", xml = "ListBucketResult" }
+-- What the store says of each object and nobody wants to know.
+local function ignored(with_etags)
+  return { ETag = not with_etags or nil, StorageClass = true, Type = true, ID = true, DisplayName = true }
+end
+
+local CALL = { method = "GET", xml = "ListBucketResult", ignored = ignored(false) }
+local CALL_WITH_ETAGS = { method = "GET", xml = "ListBucketResult", ignored = ignored(true) }
 
 -- The text of an answer.
 local function ask(state, token)
@@ -143,7 +149,7 @@ end
 
 -- Reads an answer into the page; whether there are more keys behind it.
 local function take(state, bytes)
-  local list, err = state.store.session:element(CALL, bytes)
+  local list, err = state.store.session:element(state.etags and CALL_WITH_ETAGS or CALL, bytes)
   local more
   if list then
     more, err = add(state, list)

@@ -25,6 +25,7 @@ local SKEW = 300
 ---@field expect table<integer, boolean>? statuses that are answers; 200
 ---@field patience number? seconds to wait for the answer, where the store may need long
 ---@field xml string? the answer is an XML element of this name, which is read into answer.xml
+---@field ignored table<string, true>? elements in it that are not wanted
 ---@field as_text boolean? into answer.text instead, to be read later, unless it is an error
 
 local EXPECT = { [200] = true }
@@ -72,7 +73,7 @@ end
 ---@return epoch.s3.Element?
 ---@return epoch.Error?
 function Session:element(call, bytes)
-  local element, err = xml.parse(bytes)
+  local element, err = xml.parse(bytes, call.ignored)
   if not element then
     return nil, errors.wrap(err, ("%s %s"):format(call.method, self:shown(call.key)))
   elseif element.name == "Error" then

@@ -170,6 +170,9 @@ end
 local function leaf(state, s, at)
   local name, raw, after = s:match("^<([^<>]*)>([^<]*)</%1>()", at)
   local short = name and local_name(state, name)
+  if short and state.ignored[short] and state.open[1] then
+    return after
+  end
   local text = short and resolved(raw)
   if not text then
     return false
@@ -195,15 +198,16 @@ end
 --- Reads a document: its element. Space may come before it; S3 sends that to keep a
 --- connection open.
 ---@param s string
+---@param ignored table<string, true>? names of elements that hold text only and are not wanted
 ---@return epoch.s3.Element?
 ---@return epoch.Error?
-function M.parse(s)
+function M.parse(s, ignored)
   if #s > M.MAX then
     return errors.fail("too_large", ("an XML answer of %d bytes, at most %d are read"):format(#s, M.MAX))
   end
   local at = s:match("^\239\187\191()") or 1
   at = s:match("^%s*<%?xml%s[^<>]-%?>()", at) or at
-  local state = { open = {}, names = {}, known = {}, count = 0, root = nil }
+  local state = { open = {}, names = {}, known = {}, ignored = ignored or {}, count = 0, root = nil }
   local err
   while at and at <= #s do
     at, err = piece(state, s, at)
