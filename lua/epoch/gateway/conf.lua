@@ -172,7 +172,7 @@ ${listen}    merge_slashes off;
       access_by_lua_block { require("epoch.gateway").access() }
       content_by_lua_block { require("epoch.gateway").content() }
       client_body_in_file_only clean;
-      client_body_buffer_size 256k;
+      client_body_buffer_size 64k;
     }
 ${dl}${blobs}    log_by_lua_block { require("epoch.gateway").log() }
   }
