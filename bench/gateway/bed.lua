@@ -19,8 +19,8 @@ local M = {}
 
 local CURL = "curl -qsf --noproxy '*' -o /dev/null"
 
--- A file of random bytes: its path and digest.
-local function make_file(self, name, size)
+--- A file of random bytes: its path and digest.
+function Bed:file(name, size)
   local path = self.dir .. "/" .. name
   report.time(self.loop, ("head -c %.0f /dev/urandom > '%s'"):format(size, path))
   local flow = assert(work.flow(self.loop, { source = assert(core.file(path)), hash = true }))
@@ -40,9 +40,9 @@ function Bed.put(_, place, path, digest, more)
   return ("%s %s -H Expect: -T '%s' '%sdigest=%s'"):format(CURL, more or "", path, place, digest)
 end
 
---- The command that fetches the big blob. `more` is for curl, too.
-function Bed:get(url, more)
-  return ("%s %s '%s/v2/%s/blobs/%s'"):format(CURL, more or "", url, NAME, self.digest)
+--- The command that fetches a blob. `more` is for curl, too.
+function Bed.get(_, url, digest, more)
+  return ("%s %s '%s/v2/%s/blobs/%s'"):format(CURL, more or "", url, NAME, digest)
 end
 
 --- The command that fetches the same bytes as a file.
@@ -63,7 +63,7 @@ local MANIFEST = '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.mani
 
 -- The same manifest in both registries, with a config of its own.
 local function put_manifest(self)
-  local path, digest = make_file(self, "config", 1000)
+  local path, digest = self:file("config", 1000)
   work.write_file(self.dir .. "/manifest", MANIFEST:format(digest, 1000))
   for _, one in ipairs { self.registry, self.gateway } do
     report.time(self.loop, self:put(self:begin(one.url), path, digest))
@@ -92,7 +92,7 @@ end
 function M.with(loop, dir, use)
   local self = setmetatable({ loop = loop, dir = dir }, Bed)
   local ok, err = pcall(function()
-    self.path, self.digest = make_file(self, "blob", Bed.SIZE)
+    self.path, self.digest = self:file("blob", Bed.SIZE)
     self.gateway = gateway.start { workers = WORKERS }
     self.registry = registry.start()
     self.static = server.start { workers = WORKERS, http = "tcp_nopush on; sendfile_max_chunk 2m;" }

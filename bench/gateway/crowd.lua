@@ -24,15 +24,15 @@ local function start(bed, commands)
   end
 end
 
--- Half of them fetch the big blob, half send one of their own name.
-local function transfers(bed, n, more)
-  report.time(bed.loop, bed:put(bed:begin(bed.gateway.url), bed.path, bed.digest))
+-- Half of them fetch a blob, half send it.
+local function transfers(bed, n, path, digest, more)
+  report.time(bed.loop, bed:put(bed:begin(bed.gateway.url), path, digest))
   local commands = {}
   for i = 1, n do
     if i % 2 == 0 then
-      commands[i] = bed:get(bed.gateway.url, more)
+      commands[i] = bed:get(bed.gateway.url, digest, more)
     else
-      commands[i] = bed:put(bed:begin(bed.gateway.url, ("bench/%d"):format(i)), bed.path, bed.digest, more)
+      commands[i] = bed:put(bed:begin(bed.gateway.url, ("bench/%d"):format(i)), path, digest, more)
     end
   end
   return commands
@@ -42,7 +42,7 @@ end
 function M.small(bed)
   local best
   for _ = 1, report.TRIES do
-    local wait = start(bed, transfers(bed, 10))
+    local wait = start(bed, transfers(bed, 10, bed.path, bed.digest))
     local found = bed:load(bed.gateway.url, "GET", bed.manifest_path(), CONNECTIONS, 5 * report.MIB / 1024, RATE)
     wait()
     assert(found.failed == 0, "requests failed")
@@ -54,10 +54,11 @@ function M.small(bed)
     ("p50 %.2f ms, max %.1f ms, %.0f requests"):format(best.p50, best.max, best.requests))
 end
 
---- The memory of all processes while fifty blobs move, none of them at once done.
+--- The memory of all processes while fifty blobs move. They are not as large as those elsewhere, but
+--- slow, so that all of them are under way at the same time.
 function M.memory(bed)
-  local limit = ("--limit-rate %.0f"):format(report.MIB * MIB / 10)
-  start(bed, transfers(bed, 50, limit))()
+  local path, digest = bed:file("slow", 50 * MIB)
+  start(bed, transfers(bed, 50, path, digest, "--limit-rate 5M"))()
   report.at_most("memory of the gateway, fifty transfers", bed.gateway:vm_hwm() / MIB, 64, "%.0f MiB",
     "the most of each process, summed up")
 end

@@ -18,7 +18,7 @@ end
 --- A blob, sent by the gateway and by nginx alone.
 function M.get(bed)
   report.time(bed.loop, bed:put(bed:begin(bed.gateway.url), bed.path, bed.digest))
-  local best = report.best_of(bed.loop, { ours = bed:get(bed.gateway.url), theirs = bed:get_file() })
+  local best = report.best_of(bed.loop, { ours = bed:get(bed.gateway.url, bed.digest), theirs = bed:get_file() })
   ratio("blob GET beside static nginx", best.ours, best.theirs, 0.9, ("%s, nginx %s"):format(
     rate(report.MIB, best.ours), rate(report.MIB, best.theirs)))
 end
