@@ -22,6 +22,18 @@ local function fetched(m, kind)
   return layers
 end
 
+-- A stream has no base images, which generation 1 stored with a snapshot.
+local function mention_bases(m, say)
+  local titles = {}
+  for i, layer in ipairs(m.base_images or {}) do
+    titles[i] = layer.title
+  end
+  if #titles > 0 then
+    say(("cocoon needs its base images, too, and a stream has none: %s; epoch migrate makes cloud images of them")
+      :format(table.concat(titles, ", ")))
+  end
+end
+
 local function pull(job, args)
   local ref, err = job:reference(args.ref)
   local name, cocoon, home
@@ -49,6 +61,7 @@ local function pull(job, args)
   elseif kind ~= "snapshot" and args.description then
     shown.on_line("cocoon keeps no description of images; --description is left out")
   end
+  mention_bases(m, shown.on_line)
   local ok
   ok, err = PULLERS[kind] { downloader = downloader, cocoon = cocoon, task = job.task }:pull {
     name = ref.name, tag = ref.tag, digest = ref.digest, local_name = name, manifest = m,
