@@ -60,6 +60,33 @@ local function pulled(task, home, dir)
   return core.digest(work.read_file(dir .. "/committed"))
 end
 
+describe("a dry run", function()
+  it("says of what could not be migrated why that is so", function()
+    with_homes("file://", function(task, from, to, dir)
+      local bytes = golden.read("gen1/manifest.json"):gsub('"cidata.img"', '"snapshot.json"')
+      assert(from:put_manifest("broken", "named", bytes))
+      local base = dir .. "/old/blobs/sha256/" .. BASE
+      local good = work.read_file(base)
+      local function fails(name, wanted, words)
+        for _, dry in ipairs { true, false } do
+          local done, err = migrate.migrate(task, { from = from, to = to, names = { name }, dry_run = dry })
+          assert.is_nil(done)
+          assert.equal(wanted, err.kind)
+          assert.matches(words, err.message, 1, true)
+        end
+      end
+      work.write_file(base, "short")
+      fails("g-small", "size_mismatch", "5")
+      work.write_file(base, good)
+      fails("broken", "invalid", "a layer is called snapshot.json")
+      assert(from:delete_blob("g-small", "sha256:" .. OVERLAY))
+      fails("g-small", "not_found", OVERLAY)
+      assert.same({ "win11:latest planned 0" },
+        told(assert(migrate.migrate(task, { from = from, to = to, names = { "win11" }, dry_run = true }))))
+    end)
+  end)
+end)
+
 describe("a tag of a name that is none here", function()
   it("is told as not migrated, and keeps no other from being so", function()
     with_homes("file://", function(task, from, to)

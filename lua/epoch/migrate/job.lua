@@ -71,6 +71,16 @@ function Job:is_done(m, name, tag)
   return whole and there, err
 end
 
+-- Has the old home this blob, whole as far as its size tells?
+function Job:check_source(name, layer)
+  local size, err = self.from:blob_size(name, layer.digest)
+  if size and size ~= layer.size then
+    return errors.fail("size_mismatch", ("%s has %.0f bytes in %s, the manifest says %.0f"):format(
+      text.quote(layer.title), size, self.from:describe(), layer.size))
+  end
+  return size, err
+end
+
 -- A base image as a cloud image of its own: what the annotation calls it.
 function Job:base(name, layer)
   local id = old.base_id(layer.title)
@@ -90,7 +100,9 @@ function Job:base(name, layer)
   elseif there == false then
     done = false
   end
-  if done == false and not self.dry_run then
+  if done == false and self.dry_run then
+    done, err = self:check_source(name, layer)
+  elseif done == false then
     done, err = image.put(self, built, name, M.BASE_IMAGES, id)
     self:count(built.layers)
   end
@@ -180,6 +192,22 @@ local function time_of(m)
   return math.floor(seconds)
 end
 
+-- Could it be brought there, as far as that is known without reading what is large?
+function Job:check(name, tag, m, kind)
+  local ok, err
+  if kind == "snapshot" then
+    ok, err = stream.plan(self.task, m, ports.downloader(self.from), { name = name, tag = tag })
+  else
+    ok, err = cloudimg.disk_layers(m, name .. ":" .. tag)
+  end
+  for _, layer in ipairs(m.layers) do
+    if ok then
+      ok, err = self:check_source(name, layer)
+    end
+  end
+  return ok, err
+end
+
 -- Brings it there, and says what it has become.
 function Job:bring(name, tag, m, kind)
   local created, err = time_of(m)
@@ -195,7 +223,9 @@ function Job:bring(name, tag, m, kind)
   elseif done then
     return { digest = done.digest, size = manifest.total_size(done), layers = done.layers, state = "there" }
   elseif self.dry_run then
-    return { digest = m.digest, size = manifest.total_size(m), layers = m.layers, state = "planned" }
+    local ok
+    ok, err = self:check(name, tag, m, kind)
+    return ok and { digest = m.digest, size = manifest.total_size(m), layers = m.layers, state = "planned" }, err
   end
   local result
   if kind == "snapshot" then
