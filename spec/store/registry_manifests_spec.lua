@@ -32,7 +32,8 @@ describe("a manifest", function()
       assert.same({ oci, "application/vnd.oci.image.manifest.v1+json" }, { home:manifest_json("demo", "v1") })
       assert.equal(oci, (home:manifest_json("demo", digest)))
       refused("not_found", "demo:v2 is not in file://", home:manifest_json("demo", "v2"))
-      refused("not_found", "", home:manifest_json("g-small", core.digest(bytes))) -- generation 1 had none by digest
+      assert.equal(bytes, (home:manifest_json("g-small", core.digest(bytes)))) -- which generation 1 stored by tag only
+      refused("not_found", "", home:manifest_json("demo", core.digest(bytes)))
       refused("invalid", "", home:manifest_json("../demo", "v1"))
       refused("invalid", "", home:manifest_json("demo", "sha256:.."))
     end)

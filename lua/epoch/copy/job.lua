@@ -179,7 +179,7 @@ function Job:fetch(given, expected)
   elseif m and not (media.is_manifest(m.media_type) or m.config or m.layers[1] or m.manifests) then
     return errors.fail("unsupported", ("what a %s needs is not known"):format(
       text.quote(m.media_type or "manifest without a type")))
-  elseif m and m.generation == 1 and not self.to.get_catalog then -- only object stores have that
+  elseif m and m.generation == 1 and not (self.to.get_catalog and m.layers[1]) then -- only object stores have that
     return nil, manifest.too_old(ports.asked {
       name = self.name, [core.parse_digest(given) and "digest" or "tag"] = given,
     })
