@@ -100,6 +100,9 @@ function M.access()
   end
   local route, allow
   if ok then
+    ok, err, code = routes.check_sent(ngx.var.request_uri)
+  end
+  if ok then
     route, err, code, allow = routes.parse(method, ngx.var.uri)
     ok = route
   end

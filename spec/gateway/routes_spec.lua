@@ -134,6 +134,20 @@ describe("routes.parse", function()
     assert.equal("not_found", refused("GET", "/v2/a/blobs/../../catalog.json").kind)
   end)
 
+  it("takes no path for another than the one that was sent", function()
+    for _, uri in ipairs {
+      "/v2/../catalog", "/v2/a/./tags/list", "/v2/a/blobs/..%2f..%2fcatalog.json", "/v2/%2e%2E/tags/list", "/..",
+      "http://host/v2/a/../b/tags/list?n=1",
+    } do
+      local ok, err, code = routes.check_sent(uri)
+      assert.is_nil(ok, uri)
+      assert.same({ "invalid", "NAME_INVALID" }, { err.kind, code })
+    end
+    for _, uri in ipairs { "/v2/", "/v2/a.b/tags/list?last=/../x", "http://host/v2/#/..", "/v2/a%252e%252e/...", "" } do
+      assert.is_true(routes.check_sent(uri), uri)
+    end
+  end)
+
   it("knows no session that it cannot have made", function()
     for _, session in ipairs { "..", "a\0", "A", "a.b", ("a"):rep(65), "uploads_", "é" } do
       local err = refused("PATCH", "/v2/a/blobs/uploads/" .. session)

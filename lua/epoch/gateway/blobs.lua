@@ -13,23 +13,29 @@ local function unknown(digest)
   return nil, errors.new("not_found", ("blob %s is not here"):format(digest)), "BLOB_UNKNOWN"
 end
 
--- Is one of these ranges within so many bytes? True, too, where nginx takes none of it for a range.
+local MAX_DIGITS = 18 -- nginx counts in 64 bits
+
+-- Are these ranges as HTTP has them, and is one of them within so many bytes?
 local function is_satisfiable(ranges, size)
+  local found = false
   for range in (ranges .. ","):gmatch("%s*(.-)%s*,") do
-    local first, last = range:match("^(%d*)%-(%d*)$")
-    if not first or first == "" and last == "" then
-      return true
-    elseif first ~= "" and tonumber(first) < size or first == "" and tonumber(last) > 0 and size > 0 then
-      return true
+    local first, last = range:match("^(%d*)%s*%-%s*(%d*)$")
+    if not first or first == "" and last == "" or #first > MAX_DIGITS or #last > MAX_DIGITS then
+      return false
     end
+    local from, to = tonumber(first), tonumber(last)
+    if from and to and to < from then
+      return false
+    end
+    found = found or from and from < size or not from and to > 0 and size > 0
   end
-  return false
+  return found
 end
 
 -- nginx finds the same, but tells it as a page for people. What comes before a range is left to it.
 local function check_range(etag, size)
   local var = ngx.var
-  local ranges = (var.http_range or ""):match("^bytes=(.*)$")
+  local ranges = (var.http_range or ""):match("^[Bb][Yy][Tt][Ee][Ss]=%s*(.+)$")
   if not ranges or var.http_if_none_match or (var.http_if_range or etag) ~= etag or is_satisfiable(ranges, size) then
     return true
   end

@@ -1,6 +1,7 @@
 --- Answers of the gateway: JSON, nothing, or what went wrong, as the OCI specification has it.
 local json = require "epoch.json"
 local ngx = require "ngx"
+local store = require "epoch.gateway.store"
 
 local M = {}
 
@@ -103,6 +104,7 @@ function M.fail(err, code)
     ngx.log(ngx.ERR, message)
     message = TOLD[err.kind] and message or OWN
   end
+  message = store.conceal(message)
   if ngx.headers_sent then -- too late for anything but a visible end
     ngx.exit(444)
     return true

@@ -198,6 +198,26 @@ local PLACES = {
 
 local BELOW = { v2 = v2, dl = download, api = api }
 
+local DOTS = { ["."] = true, [".."] = true }
+
+--- Is a path as it was sent the one that is routed? nginx takes the segments "." and ".." out of it, and
+-- another path would be answered than the one that a proxy in front has let through.
+---@param uri string as it stands in the request, coded, with its query
+---@return true?
+---@return epoch.Error?
+---@return string? code
+function M.check_sent(uri)
+  local path = uri:gsub("^%a[%w+.-]*://[^/?#]*", ""):match("^[^?#]*")
+  path = path:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end)
+  for segment in path:gmatch("[^/]+") do
+    if DOTS[segment] then
+      return nil, errors.new("invalid", ("path %s: no part of a name can be %s"):format(text.quote(path, 200),
+        text.quote(segment))), "NAME_INVALID"
+    end
+  end
+  return true
+end
+
 --- The route for a request.
 ---@param method string
 ---@param path string decoded

@@ -37,6 +37,23 @@ function M.spec()
   return spec
 end
 
+-- The rest of a place: a prefix, a key.
+local REST = "^[%w._/-]*"
+
+--- A message for who is not to know where the store is.
+---@param message string
+---@return string
+function M.conceal(message)
+  local place = spec.name:gsub("/+$", "")
+  local from, to = message:find(place, 1, true)
+  while from do
+    _, to = message:find(REST, to + 1)
+    message = message:sub(1, from - 1) .. "this registry" .. message:sub(to + 1)
+    from, to = message:find(place, from, true)
+  end
+  return message
+end
+
 --- The directory that is served, without a slash at its end; nil for a bucket.
 ---@return string?
 function M.root()
