@@ -1,4 +1,5 @@
 --- A gateway on a bucket of a real S3 store.
+local client = require "spec.support.gateway_client"
 local core = require "epoch.core"
 local gateway = require "spec.support.gateway"
 local http = require "spec.support.http"
@@ -194,6 +195,21 @@ describe_or_skip("a gateway on a bucket", function()
     assert.equal(202, ask("DELETE", "/v2/x/y/manifests/v2").status)
     assert.same({ "v1" }, json.decode(ask("GET", "/v2/x/y/tags/list").body).tags)
     assert.equal(200, ask("GET", "/readyz").status)
+  end)
+
+  it("keeps the bodies that come with questions to itself", function()
+    local bytes = "asked for with a body"
+    local digest = core.digest(bytes)
+    assert.equal(201, ask("PUT", "/v2/a/blobs/" .. digest, { body = bytes }).status)
+    local one = start(nil, 1) -- a worker, whose connections to the store all requests share
+    for i = 1, 8 do
+      local given = { chunked = i % 2 == 0, body = "GET /p/catalog.json HTTP/1.1\r\nHost: other\r\n\r\n" }
+      for _, method in ipairs { "GET", "HEAD" } do
+        assert.equal(200, client.of(one)(method, "/v2/a/blobs/" .. digest, given).status)
+      end
+      assert.equal(bytes, client.of(one)("GET", "/v2/a/blobs/" .. digest).body)
+    end
+    assert.equal(0, one:stop())
   end)
 
   it("sends clients to the store where that is wished", function()

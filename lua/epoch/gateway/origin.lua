@@ -67,6 +67,7 @@ function M.send(request)
   if settings.gateway().redirect and request.method == "GET" then
     return redirect(request)
   end
+  ngx.req.discard_body() -- nginx would spool it, for a store that must not get it
   return ngx.exec(LOCATION .. blobs.key(request.digest))
 end
 

@@ -17,7 +17,9 @@ local UPSTREAM = [[
   }
 ]]
 
--- In the order of proxy_set_header: what an empty value stands for is not sent.
+-- In the order of proxy_set_header: what an empty value stands for is not sent. That goes for the length of
+-- the client's body, too, which nginx would announce without the body: the store would take the next request
+-- on the connection, somebody else's, for it.
 local LOCATION = [[
     location /_epoch/s3/ {
       internal;
@@ -36,6 +38,8 @@ local LOCATION = [[
       proxy_http_version 1.1;
       proxy_pass_request_headers off;
       proxy_pass_request_body off;
+      proxy_set_header Content-Length "";
+      proxy_set_header Transfer-Encoding "";
       proxy_set_header Host $epoch_s3_host;
       proxy_set_header Connection "";
       proxy_set_header Authorization $epoch_s3_authorization;
