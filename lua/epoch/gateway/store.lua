@@ -47,7 +47,7 @@ function M.conceal(message)
   local place = spec.name:gsub("/+$", "")
   local from, to = message:find(place, 1, true)
   while from do
-    _, to = message:find(REST, to + 1)
+    to = select(2, message:find(REST, to + 1))
     message = message:sub(1, from - 1) .. "this registry" .. message:sub(to + 1)
     from, to = message:find(place, from, true)
   end

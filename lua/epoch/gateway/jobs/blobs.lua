@@ -35,7 +35,7 @@ function M.delete(home, name, digest)
   if err then
     return nil, err
   elseif needed then
-    return errors.fail("unsupported", ("blob %s is needed by manifests of other repositories, and stays"):format(digest),
+    return errors.fail("unsupported", ("manifests of other repositories need blob %s: it stays"):format(digest),
       { status = 405 })
   end
   return home:delete_blob(name, digest)
