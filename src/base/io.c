@@ -73,20 +73,6 @@ enum ep_status ep_source_read(struct ep_source *s, void *buf, size_t cap, size_t
   return st;
 }
 
-static enum ep_status read_into_new(struct ep_source *s, struct ep_span *span,
-                                    struct ep_err *err)
-{
-  enum ep_status st;
-  span->block = ep_block_new(s->obj.host, EP_BLOCK_SIZE);
-  if (!span->block)
-    return ep_fail_memory(err);
-  span->p = span->block->data;
-  st = s->type->read(s, span->block->data, span->block->cap, &span->n, err);
-  if (st != EP_OK)
-    ep_release(span->block);
-  return st;
-}
-
 enum ep_status ep_source_take(struct ep_source *s, struct ep_span *span,
                               struct ep_err *err)
 {
@@ -95,7 +81,7 @@ enum ep_status ep_source_take(struct ep_source *s, struct ep_span *span,
     return EP_EOF;
   if (s->state != EP_IO_OPEN)
     return unusable(s->state, s->type->name, err);
-  st = s->type->take ? s->type->take(s, span, err) : read_into_new(s, span, err);
+  st = s->type->take(s, span, err);
   note(s, st);
   return st;
 }

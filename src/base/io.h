@@ -116,7 +116,7 @@ void *ep_sink_new(struct ep_host *host, const struct ep_sink_type *type, size_t 
 
 enum ep_status ep_source_read(struct ep_source *s, void *buf, size_t cap, size_t *n,
                               struct ep_err *err) EP_MUST;
-/* Of any source; one that has no blocks is read into a new one. */
+/* Only for types that have it. */
 enum ep_status ep_source_take(struct ep_source *s, struct ep_span *span,
                               struct ep_err *err) EP_MUST;
 void ep_source_close(struct ep_source *s); /* idempotent */

@@ -87,11 +87,29 @@ static enum ep_status relay_read(struct ep_source *s, void *buf, size_t cap, siz
   return judge(relay, st, st == EP_OK ? *n : 0, err);
 }
 
+/* From a source that has no blocks. */
+static enum ep_status fill_block(struct ep_relay *relay, struct ep_span *span)
+{
+  enum ep_status st = read_now(relay, span->block->data, span->block->cap, &span->n);
+  span->p = span->block->data;
+  if (st != EP_OK)
+    ep_release(span->block);
+  return st;
+}
+
 static enum ep_status relay_take(struct ep_source *s, struct ep_span *span,
                                  struct ep_err *err)
 {
   struct ep_relay *relay = ((struct relay_end *)s)->relay;
-  enum ep_status st = relay->state == FLOWS ? take_now(relay, span) : EP_AGAIN;
+  enum ep_status st = EP_AGAIN;
+  if (relay->state == FLOWS && relay->now->type->take) {
+    st = take_now(relay, span);
+  } else if (relay->state == FLOWS) {
+    span->block = ep_block_new(relay->obj.host, EP_BLOCK_SIZE);
+    if (!span->block) /* the reader's failure: another source would not help */
+      return ep_fail_memory(err);
+    st = fill_block(relay, span);
+  }
   return judge(relay, st, st == EP_OK ? span->n : 0, err);
 }
 
