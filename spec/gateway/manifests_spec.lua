@@ -131,10 +131,10 @@ describe("manifests of the gateway", function()
   end)
 
   it("need their blobs, and manifests of an index; not a subject, and not layers from elsewhere", function()
-    failure(404, "MANIFEST_BLOB_UNKNOWN", client.put_manifest(ask, "a", "needs", client.manifest { "never sent" }))
+    failure(400, "MANIFEST_BLOB_UNKNOWN", client.put_manifest(ask, "a", "needs", client.manifest { "never sent" }))
     failure(404, "MANIFEST_UNKNOWN", ask("GET", "/v2/a/manifests/needs"))
     local missing = ('{"mediaType":"%s","digest":"%s","size":5}'):format(client.IMAGE, core.digest("missing"))
-    failure(404, "MANIFEST_BLOB_UNKNOWN", client.put_manifest(ask, "a", "needs",
+    failure(400, "MANIFEST_BLOB_UNKNOWN", client.put_manifest(ask, "a", "needs",
       ('{"schemaVersion":2,"mediaType":"%s","manifests":[%s]}'):format(client.INDEX, missing), client.INDEX))
     client.put_blob(ask, "a", "of another size")
     local wrong = client.manifest({ "of another size" }):gsub('"size":15', '"size":14')

@@ -186,7 +186,7 @@ describe_or_skip("a gateway on a bucket", function()
       answer = ask("GET", "/v2/x/y/manifests/" .. reference)
       assert.same({ 200, bytes, media.OCI_MANIFEST }, { answer.status, answer.body, answer.by["content-type"] })
     end
-    assert.equal(404, put("v3", (about:gsub('"layers":%[%]', ('"layers":[{"mediaType":"e/f","digest":"%s","size":3}]')
+    assert.equal(400, put("v3", (about:gsub('"layers":%[%]', ('"layers":[{"mediaType":"e/f","digest":"%s","size":3}]')
       :format(core.digest("no"))))).status)
     assert.same({ "v1", "v2" }, json.decode(ask("GET", "/v2/x/y/tags/list").body).tags)
     assert.same({ "x/y" }, json.decode(ask("GET", "/v2/_catalog").body).repositories)

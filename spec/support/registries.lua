@@ -3,6 +3,7 @@
 
 local busted = require "busted"
 local core = require "epoch.core"
+local gateway = require "spec.support.gateway"
 local registry = require "spec.support.registry"
 local work = require "spec.support.work"
 
@@ -56,6 +57,12 @@ local function of_program(find, configuration)
   end
 end
 
+-- Our own, on a directory.
+local function our_gateway()
+  local why = gateway.missing()
+  return not why and function() return gateway.start() end or nil, why and "SKIPPED: " .. why
+end
+
 -- One that runs already, and keeps what the specs push.
 local function reference()
   local url, token = M.setting "EPOCH_REFERENCE_URL", M.setting "EPOCH_REFERENCE_TOKEN"
@@ -96,6 +103,11 @@ M.list = {
   },
   {
     name = "zot", find = of_program(zot, zot_configuration), anonymous = true,
+    parts = true, mounts = true, empty = true, deletes_tags = true, wants_blobs = true, knows_names = true,
+    sha512 = true,
+  },
+  {
+    name = "our gateway", find = our_gateway, reference = true, anonymous = true,
     parts = true, mounts = true, empty = true, deletes_tags = true, wants_blobs = true, knows_names = true,
     sha512 = true,
   },

@@ -6,7 +6,7 @@ local store = require "epoch.gateway.store"
 local M = {}
 
 local STATUS = {
-  blob_unknown = 404, busy = 503, cancelled = 503, conflict = 409, denied = 403, digest_mismatch = 400,
+  blob_unknown = 400, busy = 503, cancelled = 503, conflict = 409, denied = 403, digest_mismatch = 400,
   exists = 409, invalid = 400, no_space = 507, not_found = 404, origin = 502, range = 416, rate_limited = 429,
   size_mismatch = 400, timeout = 504, too_large = 413, unauthorized = 401, unavailable = 503,
   unsupported = 405, usage = 400,
