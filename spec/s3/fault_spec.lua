@@ -126,6 +126,8 @@ local BUCKETS = {
   -- that lead elsewhere
   moved = [[ count(bucket) return refuse(307, "TemporaryRedirect", { Location = "/good/k" }) ]],
   abroad = [[ return refuse(301, "PermanentRedirect", { ["x-amz-bucket-region"] = "eu-west-7" }) ]],
+  elsewhere = [[ return xml(400, "<Error><Code>AuthorizationHeaderMalformed</Code><Message>expecting another</Message>"
+      .. "<Region>eu-west-8</Region></Error>") ]],
   -- listings
   listing = [[ return listing(set("listing")) ]],
   raw = [[ return answer(200, set("listing")) ]],
@@ -348,6 +350,8 @@ describe("an S3 store that misbehaves", function()
     assert.matches("307 TemporaryRedirect", err.message)
     err = kind("config", open("abroad"):list(""))
     assert.matches('the bucket is in region "eu-west-7": set s3.region', err.message, 1, true)
+    err = kind("unauthorized", open("elsewhere"):list(""))
+    assert.matches('expecting another; the bucket is in region "eu-west-8": set s3.region', err.message, 1, true)
   end)
 
   describe("lists", function()

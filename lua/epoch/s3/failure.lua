@@ -40,14 +40,14 @@ local function kind_of(code, status)
   return BY_CODE[code] or BY_STATUS[status] or (status >= 500 and "unavailable") or "refused"
 end
 
--- Code and words of an error's body.
+-- Code and words of an error's body, and the region that it says the bucket is in.
 local function said(body)
   local element = body and xml.parse(body)
   if not element or element.name ~= "Error" then
     return nil
   end
   local code = xml.text(element, "Code")
-  return code and code:find("^%w+$") and code or nil, xml.text(element, "Message")
+  return code and code:find("^%w+$") and code or nil, xml.text(element, "Message"), xml.text(element, "Region")
 end
 
 --- The error for an answer that is not what was asked for.
@@ -56,7 +56,7 @@ end
 ---@param body string? what could be read of it
 ---@return epoch.Error
 function M.of(answer, body)
-  local code, words = said(body)
+  local code, words, region = said(body)
   local status = answer.status
   local message = ("%s %s: %d"):format(answer.method, answer.what, status)
   if code then
@@ -66,8 +66,9 @@ function M.of(answer, body)
     message = message .. ": " .. text.printable(words, 300)
   end
   local help = HELP[code]
-  if answer.region then
-    help = ("the bucket is in region %s: set s3.region"):format(text.quote(answer.region, 40))
+  region = answer.region or code == "AuthorizationHeaderMalformed" and region
+  if region then
+    help = ("the bucket is in region %s: set s3.region"):format(text.quote(region, 40))
   end
   if help then
     message = message .. "; " .. help
