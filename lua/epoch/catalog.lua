@@ -26,6 +26,7 @@ end
 ---@class epoch.Catalog
 ---@field repositories table<string, epoch.Repository> by name
 ---@field others table<string, epoch.Repository>? whose names no reference has: written again, not used
+---@field is_hollow boolean? it lists no repositories at all, which one that was written here always does
 ---@field updated_at string
 
 ---@class epoch.Repository
@@ -41,7 +42,7 @@ local function repository(entry)
   entry = table_or_empty(entry)
   local tags, others = {}, {}
   for tag, key in pairs(table_or_empty(entry.tags)) do
-    if type(key) == "string" then
+    if type(tag) == "string" and type(key) == "string" then
       (reference.check_tag(tag) and tags or others)[tag] = key
     end
   end
@@ -60,10 +61,14 @@ function M.parse(bytes)
   value = table_or_empty(value)
   local repositories, others = {}, {}
   for name, entry in pairs(table_or_empty(value.repositories)) do
-    (reference.check_name(name) and repositories or others)[name] = repository(entry)
+    if type(name) == "string" then
+      (reference.check_name(name) and repositories or others)[name] = repository(entry)
+    end
   end
+  local listed = value.repositories
   return {
     repositories = repositories, others = unless_empty(others), updated_at = text_or(value.updatedAt, M.time(0)),
+    is_hollow = (type(listed) ~= "table" or #listed > 0) or nil,
   }
 end
 

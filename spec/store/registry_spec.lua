@@ -315,11 +315,17 @@ describe("the catalog", function()
       assert.same({ "a", "b/c" }, home:repositories())
       assert.is_true(home:rebuild_catalog())
       assert.same({ v1 = "manifests/b/c/v1.json" }, tags_in_catalog(dir, "b/c"))
-      -- a push repairs one that cannot be read, all of it
-      work.write_file(dir .. "/catalog.json", "{")
+      -- a push repairs one that cannot be read, or is none, all of it
+      for _, text in ipairs { "{", "", "[]", "{}", "null", '{"repositories":null}',
+                              '{"repositories":[1,{"tags":[2]}]}' } do
+        work.write_file(dir .. "/catalog.json", text)
+        support.put_artifact(home, "a", "v2", { "one" })
+        assert.same({ v1 = "manifests/a/v1.json", v2 = "manifests/a/v2.json" }, tags_in_catalog(dir, "a"))
+        assert.same({ v1 = "manifests/b/c/v1.json" }, tags_in_catalog(dir, "b/c"))
+      end
+      work.write_file(dir .. "/catalog.json", '{"repositories":{"x":{"tags":["y"]}}}')
       support.put_artifact(home, "a", "v2", { "one" })
-      assert.same({ v1 = "manifests/a/v1.json", v2 = "manifests/a/v2.json" }, tags_in_catalog(dir, "a"))
-      assert.same({ v1 = "manifests/b/c/v1.json" }, tags_in_catalog(dir, "b/c"))
+      assert.same({}, tags_in_catalog(dir, "x"))
     end)
   end)
 

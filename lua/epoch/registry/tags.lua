@@ -120,7 +120,7 @@ local function write_anew(self)
 end
 
 -- Changes the catalog, as often as it takes to do so between others' changes. `change` gets
--- what there is (nil: nothing that can be read) and answers what shall be, or nil, err.
+-- what there is (nil: nothing that can be read as a catalog) and answers what shall be, or nil, err.
 local function update_catalog(self, change)
   local err
   for try = 1, TRIES do
@@ -130,7 +130,7 @@ local function update_catalog(self, change)
     end
     local known = bytes and catalog.parse(bytes)
     local all, text, etag, slept
-    all, err = change(known)
+    all, err = change(known and not known.is_hollow and known or nil)
     if all then
       all.updated_at = catalog.time(os.time())
       text, err = catalog.encode(all)
