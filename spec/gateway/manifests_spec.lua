@@ -193,6 +193,27 @@ describe("manifests of the gateway", function()
     assert.is_nil(answer.body:find(g.root, 1, true))
   end)
 
+  it("are put whatever becomes of what is to happen then, which the log says", function()
+    local other = gateway.start { config = [[
+      on_pushed = function(put)
+        if put.name == "raises" then put.nobody.knows() end
+        while put.name == "loops" do end
+        print("put " .. put.name .. ":" .. put.tag .. " " .. put.digest)
+      end
+    ]] }
+    local ask_other = client.of(other)
+    client.put_blob(ask_other, "a", "{}")
+    for name, said in pairs {
+      fine = "put fine:v1 " .. core.digest(client.manifest()), raises = "the hook on_pushed of the configuration failed: ",
+      loops = "too many steps",
+    } do
+      assert.equal(201, client.put_manifest(ask_other, name, "v1", client.manifest()).status)
+      assert.equal(200, ask_other("GET", "/v2/" .. name .. "/manifests/v1").status)
+      assert(other:log():find(said, 1, true), other:log())
+    end
+    assert.equal(0, other:stop())
+  end)
+
   it("are taken away while others read them, and no answer is half of one", function()
     local one, two = of_size(30000), of_size(20000)
     put("race", "v1", one)

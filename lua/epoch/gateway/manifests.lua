@@ -10,6 +10,7 @@ local reply = require "epoch.gateway.reply"
 local requests = require "epoch.gateway.requests"
 local settings = require "epoch.gateway.settings"
 local store = require "epoch.gateway.store"
+local text = require "epoch.text"
 local threads = require "epoch.gateway.threads"
 
 local M = {}
@@ -69,12 +70,12 @@ local function tell_pushed(request, put)
   if not on_pushed then
     return
   end
-  local ok, why = pcall(on_pushed, {
+  local ok, answer, err = pcall(on_pushed, {
     name = request.name, tag = request.kind == "tag" and request.reference or put.tags[1], digest = put.digest,
     kind = put.kind, size = put.size,
   })
-  if not ok then
-    ngx.log(ngx.ERR, "on_pushed: ", tostring(why))
+  if not ok or errors.is(err) then -- one of a configuration file tells what it raised as its second result
+    ngx.log(ngx.ERR, "the hook on_pushed of the configuration failed: ", text.printable(tostring(ok and err or answer)))
   end
 end
 
