@@ -204,7 +204,8 @@ describe("manifests of the gateway", function()
     local ask_other = client.of(other)
     client.put_blob(ask_other, "a", "{}")
     for name, said in pairs {
-      fine = "put fine:v1 " .. core.digest(client.manifest()), raises = "the hook on_pushed of the configuration failed: ",
+      fine = "put fine:v1 " .. core.digest(client.manifest()),
+      raises = "the hook on_pushed of the configuration failed: ",
       loops = "too many steps",
     } do
       assert.equal(201, client.put_manifest(ask_other, name, "v1", client.manifest()).status)

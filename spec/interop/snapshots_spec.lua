@@ -92,7 +92,6 @@ local function run_reference(r, root, words)
   local text = pipe:read("*a")
   pipe:close()
   assert.matches("exit 0\n$", text)
-  return text
 end
 
 registries.each(function(one, start)
@@ -174,32 +173,6 @@ registries.each(function(one, start)
           name = name, tag = "v1", local_name = "ours",
         })
         assert.same(look(dir .. "/from", name), look(dir .. "/to", "ours"))
-      end)
-    end)
-  end
-
-  if reference ~= "" and one.reference then
-    it("is listed, tagged, cleared and read by the reference's program", function()
-      with_home(function(home, task, dir)
-        local name, store = registries.fresh "image", artifacts.store(task)
-        cocoon_at(dir .. "/none")
-        local raw = artifacts.image(store, "image", { { "d.1.part", work.noise(70000) } })
-        for digest, bytes in pairs(store.blobs) do
-          assert(home:put_blob(name, digest, #bytes, core.bytes(bytes)))
-        end
-        assert(home:put_manifest(name, "v1", raw, media.OCI_MANIFEST))
-        local function run(words)
-          return run_reference(r, dir .. "/none", (words:gsub("NAME", name)))
-        end
-        assert.matches(name, run "ls", 1, true)
-        assert.matches("v1", run "ls NAME", 1, true)
-        run "tag NAME:v1 NAME:v2"
-        assert.same({ "v1", "v2" }, home:tags(name))
-        assert.equal(raw, home:get_manifest(name, "v2").bytes)
-        run "rm NAME:v1"
-        assert.same({ "v2" }, home:tags(name))
-        run(("get NAME:v2 2>%s/said | cat >%s/disk"):format(dir, dir))
-        work.assert_same_bytes(work.noise(70000), work.read_file(dir .. "/disk"))
       end)
     end)
   end
