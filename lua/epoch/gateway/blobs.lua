@@ -18,6 +18,7 @@ local MAX_DIGITS = 18 -- nginx counts in 64 bits
 -- Are these ranges as HTTP has them, and is one of them within so many bytes?
 local function is_satisfiable(ranges, size)
   local found = false
+  ranges = ranges:gsub("%s+", " ") -- so that matching takes no more steps than there are letters
   for range in (ranges .. ","):gmatch("%s*(.-)%s*,") do
     local first, last = range:match("^(%d*)%s*%-%s*(%d*)$")
     if not first or first == "" and last == "" or #first > MAX_DIGITS or #last > MAX_DIGITS then
@@ -51,7 +52,7 @@ local function send_file(request)
     if err.kind == "not_found" then
       return unknown(request.digest)
     end
-    return nil, err
+    return nil, errors.new("internal", tostring(err)) -- not the client's doing
   end
   local etag = '"' .. request.digest .. '"'
   local ok
