@@ -91,6 +91,11 @@ describe("manifests of the gateway", function()
     put("a", "typed", bytes, "application/vnd.example.thing.v1+json; charset=utf-8")
     assert.equal("application/vnd.example.thing.v1+json", ask("GET", "/v2/a/manifests/typed").headers["content-type"])
     failure(400, "MANIFEST_INVALID", client.put_manifest(ask, "a", "other", client.manifest(), client.INDEX))
+    local untyped = '{"schemaVersion":2,"layers":[]}'
+    failure(400, "MANIFEST_INVALID", client.put_manifest(ask, "a", "other", untyped, "a/" .. ("b"):rep(254)))
+    assert.equal(404, ask("GET", "/v2/a/manifests/other").status)
+    assert.equal(201, client.put_manifest(ask, "a", "longest", untyped, "a/" .. ("b"):rep(253)).status)
+    assert.equal("a/" .. ("b"):rep(253), ask("GET", "/v2/a/manifests/longest").headers["content-type"])
   end)
 
   it("are refused where they are none, or not what was said", function()

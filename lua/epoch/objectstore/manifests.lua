@@ -12,6 +12,8 @@ local M = {}
 M.MAX = 4 * 1024 * 1024
 M.IMAGE = "application/vnd.oci.image.manifest.v1+json"
 M.INDEX = "application/vnd.oci.image.index.v1+json"
+--- How long a media type can be: that of a manifest is a header of each answer that has it.
+M.MAX_TYPE = 255
 
 local function invalid(what)
   return errors.fail("invalid", "manifest: " .. what)
@@ -142,6 +144,8 @@ function M.check(home, name, given, bytes, media_type, sparse)
   members, media_type = M.read(bytes, media_type)
   if not members then
     return nil, media_type
+  elseif #media_type > M.MAX_TYPE then
+    return invalid(("its media type has %d bytes, at most %d are allowed"):format(#media_type, M.MAX_TYPE))
   end
   local digest = core.digest(bytes, kind == "digest" and given:match("^[^:]+") or nil)
   if kind == "digest" and digest ~= given then

@@ -5,8 +5,6 @@ local manifests = require "epoch.objectstore.manifests"
 
 local M = {}
 
-local MAX = 255
-
 local function key_of(name, digest)
   return ("manifests/%s/_types/%s"):format(name, (digest:gsub(":", "-")))
 end
@@ -36,7 +34,7 @@ end
 ---@return string?
 ---@return epoch.Error?
 function M.recall(self, name, digest, looks_like)
-  local kept, err = self.store:read(key_of(name, digest), MAX)
+  local kept, err = self.store:read(key_of(name, digest), manifests.MAX_TYPE)
   if not kept and err.kind == "not_found" then
     return looks_like
   end
