@@ -391,6 +391,28 @@ describe("where a request comes from", function()
   end)
 end)
 
+describe("a list of what may be seen", function()
+  it("has no more than a thousand on a page, however many are asked for", function()
+    local g = gateway.start { config = "gateway = { allow = function(_, _, name) return name ~= 'n0001' end }" }
+    local bytes = fill(g, "n0000")
+    for i = 1, 1500 do
+      local directory = ("%s/manifests/n%04d"):format(g.root, i)
+      assert(core.mkdir(directory))
+      work.write_file(directory .. "/v1.json", bytes)
+    end
+    assert(core.unlink(g.root .. "/catalog.json"))
+    for _, query in ipairs { "", "?n=999999999" } do
+      local answer = ask(g, "/v2/_catalog" .. query)
+      local names = answer:json().repositories
+      assert.same({ 1000, "n0000", "n0002", "n1000" }, { #names, names[1], names[2], names[1000] })
+      local rest = ask(g, assert(answer.headers.link:match("^<(.-)>")))
+      assert.same({ 500, "n1500" }, { #rest:json().repositories, rest:json().repositories[500] })
+      assert.is_nil(rest.headers.link)
+    end
+    g:stop()
+  end)
+end)
+
 describe("limits", function()
   it("hold for addresses and for tokens", function()
     local g = gateway.start {

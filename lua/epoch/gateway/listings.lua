@@ -26,11 +26,12 @@ function M.tags(request)
   return reply.json(200, json.object { { "name", request.asked }, { "tags", json.array(found.list) } })
 end
 
--- So many names are looked at in one go by who may not see all of them.
+-- So many names are looked at in one go by who may not see all of them; and a page has no more.
 local CHUNK = 1000
 
 -- The names that may be seen: a page of them, as the thread would give one of all names.
 local function seen(sight, n, last)
+  n = math.min(n or CHUNK, CHUNK)
   local found = { list = {}, more = false }
   repeat
     local chunk, err = threads.call("store", "listings", "repositories", CHUNK, last)
@@ -42,7 +43,7 @@ local function seen(sight, n, last)
       may, err = sight(name)
       if may == nil then
         return nil, err
-      elseif may and n and #found.list == n then
+      elseif may and #found.list == n then
         found.more = n > 0
         return found
       elseif may then
