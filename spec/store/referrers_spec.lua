@@ -87,6 +87,22 @@ describe("what refers to a manifest", function()
     end)
   end)
 
+  it("is read no further than a page takes", function()
+    with_home(function(home)
+      for i = 1, 20 do
+        local bytes = about(SUBJECT, ('"annotations":{"n":"%d%s"},'):format(i, ("x"):rep(450000)))
+        assert(home:put_manifest("a", core.digest(bytes), bytes))
+      end
+      local read, most = home.store.read, 0
+      home.store.read = function(...)
+        most = most + 1
+        return read(...)
+      end
+      assert.is_true(assert(home:referrers("a", SUBJECT)).more)
+      assert.is_true(most <= 8, most)
+    end)
+  end)
+
   it("must name a digest", function()
     with_home(function(home)
       for _, subject in ipairs { '"x"', '{"digest":"sha256:no"}', "{}", "1" } do

@@ -143,23 +143,46 @@ local function keys_of(self, name, digest, after)
   return keys
 end
 
--- Keeps what is wanted of the entries, in the order of their keys, as much as a page takes.
-local function choose(keys, entries, wanted)
-  local page, size = { list = {}, more = false }, 0
+-- Adds what is wanted of the entries to a page, in the order of their keys, as much as it takes.
+local function choose(page, keys, entries, wanted)
   for _, key in ipairs(keys) do
     local entry = entries[key]
     local members = entry and json.decode(entry, manifests.MAX)
     if type(members) == "table" and (not wanted or members.artifactType == wanted) then
-      size = size + #entry
-      if size > MAX_PAGE and page.last then
+      page.size = page.size + #entry
+      if page.size > MAX_PAGE and page.last then
         page.more = true
-        break
+        return
       end
       page.list[#page.list + 1] = entry
       page.last = key:match("([^/]+)%.json$"):gsub("-", ":", 1)
     end
   end
-  return page
+end
+
+-- Reads entries until the page is full: as many at once as are asked for at once, because one can be as
+-- large as a manifest.
+local function fill(self, name, keys, wanted)
+  local page = { list = {}, more = false, size = 0 }
+  for first = 1, #keys, ASKED do
+    local some, entries = {}, {}
+    for i = first, math.min(first + ASKED - 1, #keys) do
+      some[#some + 1] = keys[i]
+    end
+    local ok, err = self.task:each(some, ASKED, function(key)
+      local entry, why = read(self, name, key)
+      entries[key] = entry
+      return entry ~= nil or nil, why
+    end)
+    if not ok then
+      return nil, err
+    end
+    choose(page, some, entries, wanted)
+    if page.more then
+      break
+    end
+  end
+  return { list = page.list, more = page.more, last = page.last }
 end
 
 --- The descriptors of what refers to a manifest, as JSON, a page at a time: { list, more, last }.
@@ -184,13 +207,7 @@ function M.list(self, name, digest, options)
   if not keys then
     return nil, err
   end
-  local entries = {}
-  ok, err = self.task:each(keys, ASKED, function(key)
-    local entry, why = read(self, name, key)
-    entries[key] = entry
-    return entry ~= nil or nil, why
-  end)
-  return ok and choose(keys, entries, options.artifact_type), err
+  return fill(self, name, keys, options.artifact_type)
 end
 
 return M
