@@ -148,6 +148,8 @@ describe("the layout of a download", function()
       local plan = assert(plan_of(home, "demo", "v1"))
       assert.is_nil(plan.bytes)
       local ref = { name = "demo", tag = "v1" }
+      assert.equal("io", select(2, jobs.keep(home, ref, digest, dir .. "/own")).kind) -- of who has gone
+      work.write_file(dir .. "/own", "")
       assert(jobs.keep(home, ref, digest, dir .. "/own"))
       local own = work.read_file(dir .. "/own")
       assert.equal(plan.own, #own)

@@ -34,12 +34,15 @@ end
 -- A file that a thread has written, and that nobody finds any more.
 local function written(ref, plan)
   local path = os.tmpname()
+  local file, why
   ngx.on_abort(function()
     os.remove(path)
+    if file then
+      file:close()
+    end
     ngx.exit(499)
   end)
   local ok, err = threads.call("store", "download", "keep", ref, plan.digest, path)
-  local file, why
   if ok then
     file, why = io.open(path, "rb")
   end

@@ -151,7 +151,8 @@ function M.plan(home, ref, check)
   return layout
 end
 
---- Writes a download's own bytes to a file, of a layout that was made before.
+--- Writes a download's own bytes to a file, of a layout that was made before. The file is there: where
+--- it is gone, so is who wanted it, and nobody would remove another one.
 ---@param home table
 ---@param ref epoch.gateway.download.ref
 ---@param digest epoch.digest the manifest's, then
@@ -159,7 +160,7 @@ end
 ---@return true?
 ---@return epoch.Error?
 function M.keep(home, ref, digest, path)
-  local file, why = io.open(path, "wb")
+  local file, why = io.open(path, "r+b")
   if not file then
     return errors.fail("io", "keep what belongs to a download: " .. tostring(why))
   end
