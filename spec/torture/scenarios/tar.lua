@@ -29,6 +29,8 @@ for i = 1, 40 do
   })
   pump(assert(core.bytes "0123456789"), body)
 end
+local head = assert(writer:head { name = "alone", size = 10 })
+assert(#head == 512)
 assert(writer:finish())
 writer:close()
 
