@@ -29,7 +29,7 @@ end
 
 local function work(self)
   local wants = FIRST
-  while wants and not self.body.over do
+  while wants and not (self.body.over or self.ended) do
     local size = self.look(self.body)
     if size > wants then
       wants = send(self, size)
@@ -54,9 +54,10 @@ function M.start(body, look, to, from)
   return self
 end
 
---- The body is over: what was sent of it, for `chunk.sent`.
+--- The body is over, or nobody wants it any more: what was sent of it, for `chunk.sent`.
 ---@return table?
 function Ahead:finish()
+  self.ended = true
   self.news:post()
   ngx.thread.wait(self.thread)
   return self.sent
