@@ -169,6 +169,16 @@ describe_or_skip("a gateway on a bucket that misbehaves", function()
     assert.matches("GET blobs/sha256/cd0+ from s3://bucket/p: it cannot be reached, or broke off", log)
   end)
 
+  it("does not tell a client that the gateway is refused something", function()
+    for mode, wanted in pairs { cf = 502, df = 502 } do
+      script.set(s, "mode", mode)
+      local answer = assert(ask("/v2/a/blobs/uploads/", { method = "POST" }))
+      assert.same({ mode, wanted }, { mode, answer.status })
+      assert.is_nil(answer.by["www-authenticate"])
+      assert.is_nil(answer.body:find("bucket", 1, true))
+    end
+  end)
+
   it("speaks TLS with it, and only with it", function()
     for endpoint, wanted in pairs { [s.tls_url] = 200, [s.stranger_url] = 503 } do
       local other = start(endpoint)

@@ -157,11 +157,15 @@ local function run(...)
   end
 end
 
+-- What the store refuses to the gateway is no answer to who has asked the gateway.
+local REFUSED = { denied = true, unauthorized = true }
+
 local function answer(started, ok, first, ...)
   if not started then
     return errors.fail("internal", "a thread of nginx: " .. tostring(ok))
   elseif not ok then
-    return errors.fail(first.kind, first.message, { op = first.op, status = first.status })
+    local kind = REFUSED[first.kind] and (store.root() and "internal" or "origin") or first.kind
+    return errors.fail(kind, first.message, { op = first.op, status = first.status })
   end
   return first, ...
 end
