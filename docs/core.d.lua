@@ -335,6 +335,13 @@ function core.sync(path) end
 ---@return true?
 function core.writeback(path, offset, length) end
 
+--- Takes room on the disk for a range that will be written, where it can be had; the size stays.
+---@param path string
+---@param offset integer
+---@param length integer
+---@return true?
+function core.reserve(path, offset, length) end
+
 --- Takes away what a file has beyond `size`; "size_mismatch" where it has less.
 ---@param path string
 ---@param size integer

@@ -1,5 +1,5 @@
 # What a reviewer should not have to say. Needs the packages of section `lint`.
-C_FILES   = $(wildcard src/*/*.c src/*/*.h spec/c/*.c spec/cocoon/*.[ch] spec/fuzz/*.c spec/torture/*.c)
+C_FILES   = $(wildcard src/*/*.c src/*/*.h spec/c/*.c spec/cocoon/*.[ch] bench/*.c spec/fuzz/*.c spec/torture/*.c)
 LUA_FILES = $(wildcard epoch.lua lua spec examples bench packaging scripts)
 
 lint: all ## luacheck, clang-format, cppcheck, banned calls, writable globals, sizes, rockspec

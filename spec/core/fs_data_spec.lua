@@ -74,6 +74,26 @@ describe("core.sync and core.writeback", function()
   end)
 end)
 
+describe("core.reserve", function()
+  it("takes room that the file will need, and leaves it as it is", function()
+    work.in_directory(function(dir)
+      work.write_file(dir .. "/a", "0123456789")
+      local function blocks()
+        return tonumber(work.output(("stat -c %%b '%s/a'"):format(dir)))
+      end
+      local before = blocks()
+      assert.is_true(core.reserve(dir .. "/a", 0, 1024 * 1024))
+      assert.is_true(blocks() >= 2048 or blocks() == before) -- not every file system can
+      assert.equal("0123456789", work.read_file(dir .. "/a"))
+      assert.is_true(core.reserve(dir .. "/a", 0, 2 ^ 53)) -- there is no such disk
+      assert.is_true(core.reserve(dir .. "/a", 0, 0))
+      assert.equal(10, core.stat(dir .. "/a").size)
+      assert.equal("not_found", select(3, core.reserve(dir .. "/none", 0, 1)))
+      assert.is_nil((core.reserve(dir, 0, 1)))
+    end)
+  end)
+end)
+
 describe("core.truncate", function()
   it("makes a file shorter, never longer", function()
     work.in_directory(function(dir)

@@ -3,6 +3,7 @@
 local client = require "spec.support.gateway_client"
 local core = require "epoch.core"
 local gateway = require "spec.support.gateway"
+local http = require "spec.support.http"
 local interpreter = require "spec.support.interpreter"
 local probe = require "spec.support.probe"
 local script = require "spec.support.registry_script"
@@ -113,6 +114,29 @@ describe("a gateway with much to do", function()
     g:kill()
     g:stop()
     s:stop()
+  end)
+
+  it("takes room on the disk for what it is told will come", function()
+    local g = gateway.start()
+    local size = 24 * MIB
+    work.write_file(g.dir .. "/body", work.noise(MIB):rep(24))
+    local place = uploads.start(g, "a")
+    local command = ("exec curl -s --noproxy '*' -H Expect: -X PATCH --limit-rate 6M -T '%s/body' '%s%s'"):format(g.dir,
+      g.url, place)
+    work.with_loop(nil, function(loop)
+      beside(loop, { command }, function()
+        local function spooled(what)
+          return tonumber(work.output(("stat -c %%%s '%s'/.spool/0* 2>&-"):format(what, g.root)) or "") or 0
+        end
+        local reserved = http.step(loop, 10, function()
+          return spooled "b" * 512 >= size
+        end)
+        assert.is_true(reserved)
+        assert.is_true(spooled "s" < size)
+      end)
+    end)
+    g:kill()
+    g:stop()
   end)
 
   it("loses nothing when all of it is killed while much arrives", function()

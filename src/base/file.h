@@ -95,6 +95,9 @@ enum ep_status ep_fs_sync(const char *path, struct ep_err *err) EP_MUST;
 /* Has the kernel begin to write this range (`n` 0: up to the end) to disk. */
 enum ep_status ep_fs_writeback(const char *path, int64_t offset, int64_t n,
                                struct ep_err *err) EP_MUST;
+/* Takes room on the disk for a range that will be written. The size of the file stays. */
+enum ep_status ep_fs_reserve(const char *path, int64_t offset, int64_t n,
+                             struct ep_err *err) EP_MUST;
 /* Takes away what is beyond `size`; "size_mismatch" where there is less. */
 enum ep_status ep_fs_truncate(const char *path, int64_t size, struct ep_err *err) EP_MUST;
 /* Copies `from` behind the end of `to`, which is made when missing: `*n` bytes. When it fails,

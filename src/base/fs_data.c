@@ -66,6 +66,19 @@ enum ep_status ep_fs_writeback(const char *path, int64_t offset, int64_t n,
   return EP_OK;
 }
 
+enum ep_status ep_fs_reserve(const char *path, int64_t offset, int64_t n,
+                             struct ep_err *err)
+{
+  struct stat st;
+  int fd = open_file(path, O_WRONLY, &st, err);
+  if (fd < 0)
+    return EP_ERR;
+  /* a hint, too: where it cannot be had, who writes finds out */
+  (void)fallocate(fd, FALLOC_FL_KEEP_SIZE, offset, n);
+  (void)close(fd);
+  return EP_OK;
+}
+
 enum ep_status ep_fs_truncate(const char *path, int64_t size, struct ep_err *err)
 {
   enum ep_status state = EP_OK;

@@ -175,6 +175,15 @@ static int core_writeback(lua_State *L)
   return lep_done(L, ep_fs_writeback(path, offset, lep_checksize(L, 3), &err), &err);
 }
 
+/* core.reserve(path, offset, length) */
+static int core_reserve(lua_State *L)
+{
+  const char *path = lep_checkpath(L, 1);
+  int64_t offset = lep_checksize(L, 2);
+  struct ep_err err;
+  return lep_done(L, ep_fs_reserve(path, offset, lep_checksize(L, 3), &err), &err);
+}
+
 /* core.truncate(path, size) */
 static int core_truncate(lua_State *L)
 {
@@ -198,14 +207,23 @@ static int core_append(lua_State *L)
 static const luaL_Reg no_methods[] = {{NULL, NULL}};
 
 static const luaL_Reg functions[] = {
-    {"mkdir", core_mkdir},         {"unlink", core_unlink},
-    {"rename", core_rename},       {"sync_parent", core_sync_parent},
-    {"list", core_list},           {"stat", core_stat},
-    {"lock", core_lock},           {"extents", core_extents},
-    {"link", core_link},           {"chmod", core_chmod},
-    {"umask", core_umask},         {"sync", core_sync},
-    {"writeback", core_writeback}, {"truncate", core_truncate},
-    {"append", core_append},       {NULL, NULL},
+    {"mkdir", core_mkdir},
+    {"unlink", core_unlink},
+    {"rename", core_rename},
+    {"sync_parent", core_sync_parent},
+    {"list", core_list},
+    {"stat", core_stat},
+    {"lock", core_lock},
+    {"extents", core_extents},
+    {"link", core_link},
+    {"chmod", core_chmod},
+    {"umask", core_umask},
+    {"sync", core_sync},
+    {"writeback", core_writeback},
+    {"truncate", core_truncate},
+    {"append", core_append},
+    {"reserve", core_reserve},
+    {NULL, NULL},
 };
 
 void lep_open_fs(lua_State *L)

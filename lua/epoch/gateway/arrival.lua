@@ -44,6 +44,20 @@ local function check_spooled(body)
   return true
 end
 
+-- A body that says how long it is gets so much room on the disk ahead of what has come; the next is asked
+-- for when half of it is left. Where the kernel looks for room while it writes back what came before,
+-- nginx waits for it with each piece it writes, and all its clients with it.
+local AHEAD = 256 * 1024 * 1024
+
+-- How many bytes behind those that are hashed have to be reserved now, if any.
+local function room_for(body, hashed)
+  local length = tonumber(ngx.var.http_content_length)
+  if length and length > hashed + WORTH and hashed >= (body.reserved or 0) then
+    body.reserved = hashed + AHEAD / 2
+    return math.min(AHEAD, length - hashed)
+  end
+end
+
 -- Hashes what has come until all of it has: its size and the state, or nil and the error.
 local function hash_all(body, hash, idle)
   local hashed, pause = 0, FIRST_PAUSE
@@ -51,7 +65,8 @@ local function hash_all(body, hash, idle)
     local over = body.over -- before the size is looked at
     local size = look(body)
     if size - hashed >= WORTH or over and size > hashed then
-      local n, state = threads.call("bytes", "uploads", "hash", hash, body.path, hashed, math.min(size - hashed, MOST))
+      local n, state = threads.call("bytes", "uploads", "hash", hash, body.path, hashed, math.min(size - hashed, MOST),
+        room_for(body, hashed))
       if not n then
         return nil, state
       end

@@ -22,6 +22,7 @@ for _, to in ipairs { here .. "-copy", there } do
   assert(assert(hasher:digest()) == assert(core.digest(bytes, "sha512")))
   hasher:close()
   assert(core.writeback(to, 0, #bytes))
+  assert(core.reserve(to, 0, #bytes))
   assert(core.sync(to))
   assert(core.chmod(to, 384))
   assert(core.unlink(to))

@@ -22,11 +22,16 @@ local function hash_part(hasher, path, from, size, kept)
   return n, hasher:state()
 end
 
---- Goes on with a state over `size` bytes of a file: how many there were, and the new state.
+--- Goes on with a state over `size` bytes of a file: how many there were, and the new state. `room`: so
+--- many are to be reserved on the disk, with those.
 ---@param hash string
+---@param room integer?
 ---@return integer?
 ---@return string|epoch.Error
-function M.hash(home, hash, path, from, size)
+function M.hash(home, hash, path, from, size, room)
+  if room and home.store.root then
+    core.reserve(path, from, room) -- a hint: a disk that is full says so when it is written to
+  end
   local hasher, message, code = core.hasher_from(hash)
   if not hasher then
     return errors.fail(code, message)
