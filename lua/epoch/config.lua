@@ -78,7 +78,7 @@ local function functions_for(path, getenv)
       for i = 1, select("#", ...) do
         words[i] = text.printable(tostring((select(i, ...))))
       end
-      io.stderr:write(table.concat(words, "\t"), "\n")
+      io.stderr:write(table.concat(words, "\t") .. "\n")
     end,
   }
 end

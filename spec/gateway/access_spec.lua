@@ -500,6 +500,16 @@ describe("web pages", function()
 end)
 
 describe("the audit", function()
+  it("has a line for each, whichever workers write at the same time", function()
+    local g = gateway.start { options = { anonymous_push = true }, workers = 4 }
+    local each = ("-X DELETE %s/v2/a/manifests/none -o /dev/null --next "):format(g.url)
+    local one = "curl -s --noproxy '*' -Z --parallel-immediate " .. each:rep(250):gsub(" %-%-next $", "")
+    os.execute(("(%s & %s & %s & wait) 2>/dev/null"):format(one, one, one))
+    assert(children.eventually(function() return #audit(g) >= 750 end, 10))
+    assert.equal(750, #audit(g))
+    g:stop()
+  end)
+
   it("goes to a file, or nowhere", function()
     work.in_directory(function(dir)
       local file = dir .. "/audit.log"

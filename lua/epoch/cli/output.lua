@@ -45,7 +45,7 @@ end
 --- A line to stderr. There is nobody to tell when that fails.
 ---@param line string
 function M.say(line)
-  io.stderr:write(line, "\n")
+  io.stderr:write(line .. "\n")
 end
 
 --- Which Lua this is: "LuaJIT 2.1.0-beta3", "Lua 5.4".

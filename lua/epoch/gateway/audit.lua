@@ -88,10 +88,11 @@ function M.line(request, event, status, seconds)
   }))
 end
 
+-- A line is one write: those of other workers go to the same place.
 local function write(line)
   local to = settings.gateway().audit
   if type(to) ~= "string" then
-    io.stderr:write(line, "\n")
+    io.stderr:write(line .. "\n")
     return
   end
   local file, why = io.open(to, "ab")
@@ -106,7 +107,7 @@ local function write(line)
   end
   if not ok then
     ngx.log(ngx.ERR, "the audit cannot be written: ", why)
-    io.stderr:write(line, "\n")
+    io.stderr:write(line .. "\n")
   end
 end
 
