@@ -197,6 +197,14 @@ describe_or_skip("a gateway on a bucket", function()
     assert.equal(200, ask("GET", "/readyz").status)
   end)
 
+  it("has nothing for who asks for what is inside", function()
+    local key = "blobs/sha256/" .. core.digest("{}"):match("%x+$")
+    for _, path in ipairs { "/_epoch/s3/" .. key, "/_epoch/s3/", "/%5fepoch/s3/p/catalog.json" } do
+      assert.equal(404, client.of(g)("GET", path).status)
+    end
+    assert.is_nil(g:log():find("it says nil", 1, true))
+  end)
+
   it("keeps the bodies that come with questions to itself", function()
     local bytes = "asked for with a body"
     local digest = core.digest(bytes)

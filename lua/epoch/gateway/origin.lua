@@ -173,6 +173,9 @@ end
 
 --- Answers instead of the store: for the location that its errors lead to.
 function M.failed()
+  if (ngx.var.epoch_s3_path or "") == "" then -- a client has asked for the location itself, which is internal
+    return reply.fail(errors.new("not_found", "nothing is here"), "UNSUPPORTED")
+  end
   local status = answered()
   local range = ngx.var.upstream_http_content_range
   ngx.header["WWW-Authenticate"] = nil -- which nginx passes on with a 401: a client would answer it
