@@ -7,6 +7,7 @@ local homes = require "epoch.home"
 local json = require "epoch.json"
 local server = require "spec.support.server"
 local store = require "spec.support.store"
+local token_file = require "epoch.gateway.access.token_file"
 local tokens = require "epoch.gateway.access.tokens"
 local work = require "spec.support.work"
 
@@ -234,6 +235,24 @@ describe("tokens with scopes", function()
     assert.equal(200, ask(g, "/v2/", { token = CONFIGURED, headers = { ["X-Forwarded-For"] = "192.0.2.7" } }).status)
     work.write_file(path, good)
     assert(children.eventually(function() return ask(g, "/v2/", { token = all.all }).status == 200 end, 5))
+  end)
+end)
+
+describe("many tokens", function()
+  it("are known to all who come while they are read for the first time", function()
+    local g = gateway.start { options = { anonymous_pull = false }, workers = 1 }
+    local right, list = assert(require("epoch.gateway.access.scopes").parse("pull:*")), {}
+    for i = 1, 2000 do -- more than a worker reads by itself
+      list[i] = { name = "n" .. i, hash = tokens.hash("epoch_" .. i), rights = { right },
+                  created = 1700000000 }
+    end
+    assert(core.mkdir(g.root .. "/access"))
+    work.write_file(g.root .. "/access/tokens.json", assert(token_file.encode(list)))
+    local said = work.output(("curl -sS --no-progress-meter -Z --parallel-immediate --parallel-max 20 --noproxy '*' "
+      .. "-o /dev/null -w '%%{http_code} ' -H 'Authorization: Bearer epoch_7' '%s/v2/_catalog?n=[1-20]' 2>&1")
+      :format(g.url))
+    assert.equal(("200 "):rep(20), said)
+    g:stop()
   end)
 end)
 

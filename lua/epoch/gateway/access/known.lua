@@ -150,7 +150,7 @@ function M.now(anew)
   local root = store.root()
   if not root then
     confirm(ngx.shared.epoch)
-  elseif anew or not looked_at or ngx.now() - looked_at >= LOOK or ngx.now() < looked_at then
+  elseif anew or not (current or current_error) or ngx.now() - looked_at >= LOOK or ngx.now() < looked_at then
     looked_at = ngx.now()
     look(root .. "/" .. file.KEY)
   end
