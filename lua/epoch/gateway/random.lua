@@ -1,22 +1,33 @@
---- Random names that nobody can guess, from the system's own source.
+--- What nobody can guess: random bytes, and names made of them, from the system's own source.
 local errors = require "epoch.errors"
 
 local M = {}
+
+--- So many random bytes.
+---@param count integer
+---@return string?
+---@return epoch.Error?
+function M.bytes(count)
+  local file, why = io.open("/dev/urandom", "rb")
+  local bytes
+  if file then
+    file:setvbuf("no") -- else it takes a page of them
+    bytes = file:read(count)
+    file:close()
+  end
+  if not bytes or #bytes ~= count then
+    return errors.fail("io", "/dev/urandom gave no random bytes: " .. tostring(why))
+  end
+  return bytes
+end
 
 --- So many random bytes, as two hex digits each.
 ---@param count integer
 ---@return string?
 ---@return epoch.Error?
 function M.hex(count)
-  local file, why = io.open("/dev/urandom", "rb")
-  local bytes = file and file:read(count)
-  if file then
-    file:close()
-  end
-  if not bytes or #bytes ~= count then
-    return errors.fail("io", "/dev/urandom gave no random bytes: " .. tostring(why))
-  end
-  return (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
+  local bytes, err = M.bytes(count)
+  return bytes and (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end)), err
 end
 
 return M

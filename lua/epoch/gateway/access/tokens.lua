@@ -7,6 +7,7 @@ local core = require "epoch.core"
 local errors = require "epoch.errors"
 local file = require "epoch.gateway.access.token_file"
 local objectstore = require "epoch.objectstore"
+local random = require "epoch.gateway.random"
 local scopes = require "epoch.gateway.access.scopes"
 local text = require "epoch.text"
 
@@ -28,19 +29,10 @@ function M.hash(token)
   return core.digest(token)
 end
 
--- Random bits of the system, in letters that need no escapes in URLs, headers and shells.
+-- Random bits, in letters that need no escapes in URLs, headers and shells.
 local function random_text()
-  local source, why = io.open("/dev/urandom", "rb")
-  if not source then
-    return errors.fail("io", "no random bits: " .. tostring(why))
-  end
-  source:setvbuf("no")
-  local bytes = source:read(BITS / 8)
-  source:close()
-  if not bytes or #bytes ~= BITS / 8 then
-    return errors.fail("io", "/dev/urandom gave no random bits")
-  end
-  return (base64.encode(bytes):gsub("=", ""):gsub("%+", "-"):gsub("/", "_"))
+  local bytes, err = random.bytes(BITS / 8)
+  return bytes and (base64.encode(bytes):gsub("=", ""):gsub("%+", "-"):gsub("/", "_")), err
 end
 
 -- The store of a home; registries and layouts have tokens of their own, or none.
