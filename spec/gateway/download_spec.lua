@@ -171,7 +171,7 @@ describe("GET /dl", function()
     assert.equal(405, (problem("windows/win11", "-X", "PUT")))
     assert.equal(404, (problem("Windows/win11")))
     assert.equal(404, (problem("windows/win11@sha256:" .. ("a"):rep(64))))
-    assert.equal(404, (problem("..%2fvms/small:v1")))
+    assert.equal(400, (problem("..%2fvms/small:v1")))
   end)
 
   it("gives a large snapshot.json without keeping it in memory", function()
