@@ -81,8 +81,12 @@ end
 
 -- Tags that a manifest gets besides, as parameters.
 local function tag_params(request)
-  local given = ngx.req.get_uri_args().tag
-  if given == nil then
+  local args, more = ngx.req.get_uri_args()
+  local given = args.tag
+  if more then -- what stands behind those that were read would be left out, and nobody told
+    return nil, errors.new("unsupported", "there are more than 100 parameters; give some tags in another request",
+      { status = 414 })
+  elseif given == nil then
     return {}
   elseif request.kind ~= "digest" then
     return nil, errors.new("invalid", "tag parameters go with a manifest put by digest"), "MANIFEST_INVALID"
