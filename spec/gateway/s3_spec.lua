@@ -205,6 +205,17 @@ describe_or_skip("a gateway on a bucket", function()
     assert.is_nil(g:log():find("it says nil", 1, true))
   end)
 
+  it("asks the store once for what a manifest names often", function()
+    assert.equal(201, ask("PUT", "/v2/often/blobs/" .. client.EMPTY, { body = "{}" }).status)
+    local layers = {}
+    for i = 1, 20000 do
+      layers[i] = "{}"
+    end
+    local started = core.now()
+    assert.equal(201, client.put_manifest(client.of(g), "often", "v1", client.manifest(layers)).status)
+    assert.is_true(core.now() - started < 15)
+  end)
+
   it("keeps the bodies that come with questions to itself", function()
     local bytes = "asked for with a body"
     local digest = core.digest(bytes)

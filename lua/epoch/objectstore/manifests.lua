@@ -102,6 +102,19 @@ end
 -- So many blobs are asked for at once: a store that is far away takes its time for each.
 local ASKED = 8
 
+-- Each once: a manifest may name the same blob as often as it has room for.
+local function distinct(blobs)
+  local seen, found = {}, {}
+  for _, blob in ipairs(blobs) do
+    local key = ("%s %.0f"):format(blob.digest, blob.size)
+    if not seen[key] then
+      seen[key] = true
+      found[#found + 1] = blob
+    end
+  end
+  return found
+end
+
 --- Are these blobs there, with the sizes that a manifest says?
 ---@param home table
 ---@param name string
@@ -109,7 +122,7 @@ local ASKED = 8
 ---@return true?
 ---@return epoch.Error?
 function M.check_blobs(home, name, blobs)
-  return home.task:each(blobs, ASKED, function(blob)
+  return home.task:each(distinct(blobs), ASKED, function(blob)
     local size, err = home:blob_size(name, blob.digest)
     if not size and err.kind == "not_found" then
       return errors.fail("blob_unknown", ("the manifest needs blob %s, which is not in %s; "

@@ -34,14 +34,19 @@ local function hold(self, name, digest, bytes, media_type, members, given)
   return ok, err
 end
 
--- Are the manifests there that an index names?
+-- Are the manifests there that an index names? It may name one often.
 local function check_children(self, name, members)
+  local seen = {}
   for _, child in ipairs(type(members.manifests) == "table" and members.manifests or {}) do
     local ok, err = reference.check_digest(type(child) == "table" and child.digest or nil)
     if not ok then
       return errors.fail("invalid", "manifest: its manifests: " .. err.message)
     end
-    ok, err = self.store:head((self:manifest_key(name, child.digest)))
+    ok, err = seen[child.digest], nil
+    if not ok then
+      ok, err = self.store:head((self:manifest_key(name, child.digest)))
+      seen[child.digest] = ok
+    end
     if not ok and err.kind == "not_found" then
       return errors.fail("blob_unknown", ("the index needs the manifest %s, which is not in %s in %s; it has to be "
         .. "stored first"):format(child.digest, name, self:describe()))
