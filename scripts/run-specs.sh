@@ -27,7 +27,7 @@ run() {
   for try in first second; do
     # shellcheck disable=SC2086 # lists of words
     {
-      env ${EPOCH_ENV:-} EPOCH_BUILD="$build" ${EPOCH_WRAP:-} "$vm" "$busted" \
+      env ${EPOCH_ENV:-} EPOCH_BUILD="$build" EPOCH_VMS="$vms" ${EPOCH_WRAP:-} "$vm" "$busted" \
         --helper=spec/support/helper.lua --output=plainTerminal ${BUSTED_ARGS:-} "$@" </dev/null 2>&1
       echo $? >"$status"
     } | tee "$log"

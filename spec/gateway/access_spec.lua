@@ -11,8 +11,8 @@ local token_file = require "epoch.gateway.access.token_file"
 local tokens = require "epoch.gateway.access.tokens"
 local work = require "spec.support.work"
 
-if gateway.missing() then
-  pending("access to the gateway: " .. gateway.missing())
+if gateway.missing("lua5.4") then
+  pending("access to the gateway: " .. gateway.missing("lua5.4"))
   return
 end
 

@@ -47,8 +47,8 @@ local function read_golden(name)
 end
 
 describe("/api", function()
-  if gateway.missing() then
-    pending(gateway.missing())
+  if gateway.missing("luajit") then
+    pending(gateway.missing("luajit"))
     return
   end
 

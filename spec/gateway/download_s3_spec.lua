@@ -31,7 +31,7 @@ local function config(endpoint, access_key, secret_key)
 end
 
 describe("downloads from a bucket", function()
-  if skipped(gateway.missing() or radosgw.missing()) then
+  if skipped(gateway.missing("luajit") or radosgw.missing()) then
     return
   end
 
@@ -109,7 +109,7 @@ end)
 -- A store that only gives, by nginx: its objects are files. One of them comes as `fault` says, where the
 -- bytes before have been well.
 describe("downloads from a bucket whose blobs", function()
-  if skipped(gateway.missing()) then
+  if skipped(gateway.missing("luajit")) then
     return
   end
 

@@ -51,7 +51,7 @@ local function assert_answers_soon(loop, g, alone, commands)
 end
 
 describe("a gateway with much to do", function()
-  local missing = gateway.missing()
+  local missing = gateway.missing("luajit")
   if missing then
     pending(missing)
     return

@@ -20,12 +20,15 @@ local M = {}
 
 local LIMIT = 30 -- seconds for a start, and for an end
 
---- Why there can be none, or false.
-function M.missing()
+--- Why there can be none, or false. `by`: which Lua tries it where both are run side by side (see
+--- interpreter.leaves_to).
+---@param by "lua5.4"|"luajit"|nil
+function M.missing(by)
   if (os.getenv("EPOCH_BUILD") or "build") ~= "build" then
     return "needs the plain build: Debian's nginx cannot load an instrumented library"
   end
   return not core.which("nginx", os.getenv("PATH") .. ":/usr/sbin") and "nginx is not installed"
+    or by ~= nil and interpreter.leaves_to(by)
 end
 
 local Gateway = {}
