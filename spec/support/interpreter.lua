@@ -3,7 +3,7 @@ local work = require "spec.support.work"
 
 local M = {}
 
-local name = jit and "luajit" or _VERSION:lower():gsub(" ", "")
+local THIS = jit and "luajit" or _VERSION:lower():gsub(" ", "")
 
 --- Where both Luas are run side by side: why this one leaves something to the other, which does the same
 --- and takes long; else false. For what is in nginx, say, whoever asks it.
@@ -11,12 +11,12 @@ local name = jit and "luajit" or _VERSION:lower():gsub(" ", "")
 ---@return string|false
 function M.leaves_to(by)
   local all = " " .. (os.getenv("EPOCH_VMS") or "") .. " "
-  return name ~= by and all:find(" " .. by .. " ", 1, true) ~= nil and "is tried under " .. by .. " in this run"
+  return THIS ~= by and all:find(" " .. by .. " ", 1, true) ~= nil and "is tried under " .. by .. " in this run"
 end
 
 --- Its path, by its name: the file behind this process may be valgrind, or instrumented.
 function M.path()
-  return work.output("command -v " .. name)
+  return work.output("command -v " .. THIS)
 end
 
 --- What an instrumented core needs to be loaded at all, as words for env: as this process was
