@@ -12,12 +12,14 @@ MEMCHECK = valgrind -q --error-exitcode=99 --leak-check=full --num-callers=30 \
   --errors-for-leak-kinds=definite,indirect --show-leak-kinds=definite,indirect \
   --suppressions=$(SUPP)/valgrind.supp
 
+# The core's specs under both VMs, each of the others under one of them: what is instrumented is
+# the same core.
 asan: all ## all specs under AddressSanitizer, UBSan and the leak checker
 	@$(MAKE) --no-print-directory $(JOBS) all BUILD=build/asan \
 	  CFLAGS="$(SAN)=address,undefined -fno-sanitize-recover=undefined"
 	@CC="$(CC)" sh scripts/preloaded-vms.sh build/asan \
 	  $(call RUNTIME,libasan.so) $(call RUNTIME,libubsan.so) -- $(VMS)
-	@EPOCH_BUILD=build/asan EPOCH_ENV='$(ASAN_ENV)' BUSTED_ARGS="$(ARGS)" \
+	@EPOCH_BUILD=build/asan EPOCH_ENV='$(ASAN_ENV)' $(if $(SPEC),,EPOCH_SHARE=1) BUSTED_ARGS="$(ARGS)" \
 	  sh scripts/run-specs.sh "$(VMS)" $(SPEC)
 
 tsan: ## the C tests of pool and loop under ThreadSanitizer

@@ -5,6 +5,7 @@
 #   EPOCH_BUILD  the build directory whose core is tested (build)
 #   EPOCH_WRAP   what the VM runs under (valgrind …), EPOCH_ENV  settings for it alone
 #   BUSTED_ARGS  more for busted, such as --filter=pax
+#   EPOCH_SHARE=1  the core's specs under every VM, each of the others under one of them
 #   EPOCH_MAY_SKIP=1  a run in which every test says why it is skipped is no failure
 set -u
 vms=$1
@@ -18,16 +19,29 @@ busted=$(command -v busted) || {
   exit 1
 }
 
+# share VM FILE…: its part of the files.
+share() {
+  printf '%s\n' "$@" | awk -v vms="$vms" '
+    NR == 1 { n = split(vms, names, " "); for (i = 1; i <= n; i++) if (names[i] == $0) mine = i - 1; next }
+    /^spec\/core\// || other++ % n == mine'
+}
+
 # run VM FILE…: to the VM's log and to stdout; busted's status goes to a file, which a pipe
 # would hide.
 run() {
   vm=$1 log=$logs/specs-$1.log status=$logs/specs-$1.status
   shift
+  side_by_side=$vms
+  if [ -n "${EPOCH_SHARE:-}" ]; then
+    # shellcheck disable=SC2046 # a list of words
+    set -- $(share "$vm" "$@")
+    side_by_side=$vm
+  fi
   echo "== specs under $vm ($build)"
   for try in first second; do
     # shellcheck disable=SC2086 # lists of words
     {
-      env ${EPOCH_ENV:-} EPOCH_BUILD="$build" EPOCH_VMS="$vms" ${EPOCH_WRAP:-} "$vm" "$busted" \
+      env ${EPOCH_ENV:-} EPOCH_BUILD="$build" EPOCH_VMS="$side_by_side" ${EPOCH_WRAP:-} "$vm" "$busted" \
         --helper=spec/support/helper.lua --output=plainTerminal ${BUSTED_ARGS:-} "$@" </dev/null 2>&1
       echo $? >"$status"
     } | tee "$log"
