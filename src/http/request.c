@@ -290,5 +290,6 @@ void ep_request_close(struct ep_request *req)
     (void)ep_fail(&err, "cancelled", "the request was closed");
     ep_request_failed(req, &err);
   }
-  ep_ring_clear(&req->ring);
+  ep_free(req->ring.data);
+  memset(&req->ring, 0, sizeof req->ring);
 }
