@@ -69,14 +69,12 @@ describe("the stderr of a process", function()
       argv = { "/bin/sh", "-c", 'exec "$@" <&- 2>&-', "sh", children.lua, "-e",
                'require "spec.support.paths" core = require "epoch.core" '
                .. 'await = require "epoch.await" loop = core.loop { threads = 0 } '
-               .. 'children = require "spec.support.children" '
-               .. 'p = loop:spawn { argv = { "/bin/sh", "-c", "echo x >&2; read y" }, '
-               .. 'stdin = "pipe", stdout = "inherit" } '
-               .. 'print(children.descriptors(p:pid())) p:stdin():finish() '
+               .. 'p = loop:spawn { argv = { "/bin/sh", "-c", "ls -m /proc/$$/fd; echo x >&2; read y" }, '
+               .. 'stdin = "pipe", stdout = "inherit" } p:stdin():finish() '
                .. 'print(await(loop, p, "wait").stderr) p:close()' },
       stdin = "inherit", stdout = "pipe",
     })
-    assert.equal("0 1 2\nx\n\n", work.read_all(loop, p:stdout()))
+    assert.equal("0, 1, 2\nx\n\n", work.read_all(loop, p:stdout()))
     assert.equal(0, assert(await(loop, p, "wait")).code)
     p:close()
   end)

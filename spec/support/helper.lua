@@ -11,6 +11,7 @@ if build and build ~= "" and build ~= "build" then
 end
 
 require("spec.support.leaks").install()
+require("spec.support.release").install()
 
 if env("EPOCH_HOSTILE_GC") then
   dofile("spec/support/hostile_gc.lua")

@@ -88,11 +88,6 @@ local function objects()
   return found
 end
 
-local function collect()
-  collectgarbage()
-  collectgarbage()
-end
-
 -- Calls whose arguments leave nothing of what the stack held before beyond its top.
 local function wipe_stack(depth, ...)
   local n = select("#", ...)
@@ -109,7 +104,8 @@ local function forget()
     jit.flush()
   end
   wipe_stack(50)
-  collect()
+  collectgarbage()
+  collectgarbage() -- what the first one's finalizers have let go
 end
 
 local DESCRIPTORS = 1
@@ -119,7 +115,7 @@ local function systems()
 end
 
 local function snapshot()
-  collect()
+  collectgarbage()
   return { objects = objects(), systems = systems() }
 end
 
@@ -144,7 +140,7 @@ local function left_since(before)
 end
 
 local function check(before, what)
-  collect()
+  collectgarbage()
   local deadline = busted.monotime() + GRACE
   local left = left_since(before)
   while #left > 0 and busted.monotime() < deadline do
