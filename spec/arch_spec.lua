@@ -7,7 +7,8 @@ local source = require("spec.support.source")
 local RANK = {
   -- words every ring uses: errors, texts, numbers, waiting
   [0] = { "core", "attendants", "await", "task", "errors", "nearest", "options", "version", "text", "utf8",
-          "whole", "calendar", "queue", "body", "pieces", "lock", "run.*" },
+          "whole", "calendar", "queue", "body", "pieces", "lock", "random",
+          "run.*" },
   -- formats, without a connection: what is read and written
   [1] = { "json", "json_encode", "json_slices", "host", "reference", "media", "manifest", "manifest.*",
           "descriptor", "annotations", "challenge",

@@ -8,6 +8,7 @@
 -- waiting on it.
 local core = require "epoch.core"
 local errors = require "epoch.errors"
+local random = require "epoch.random"
 
 local M = {}
 
@@ -16,8 +17,7 @@ local FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.1
 
 -- Longer each time, and a little different for each who waits.
 local function pause(try)
-  local noise = core.now() * 1e6 % 997 / 997
-  return math.min(FIRST_PAUSE * 2 ^ math.min(try, 10), LONGEST_PAUSE) * (0.5 + noise / 2)
+  return math.min(FIRST_PAUSE * 2 ^ math.min(try, 10), LONGEST_PAUSE) * (0.5 + random.fraction() / 2)
 end
 
 --- The lock on a file, which is made when missing; waits up to `wait` seconds (60) for it.

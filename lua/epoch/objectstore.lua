@@ -36,8 +36,8 @@
 -- anything: names that no key can have, links; nil when there is nothing of the kind }.
 --
 -- Bodies are those of epoch.body.
-local core = require "epoch.core"
 local errors = require "epoch.errors"
+local random = require "epoch.random"
 local text = require "epoch.text"
 
 local M = {}
@@ -116,8 +116,7 @@ end
 ---@param try integer
 ---@return number
 function M.backoff(try)
-  local noise = core.now() * 1e6 % 997 / 997
-  return math.min(0.002 * 2 ^ math.min(try, 6), 0.1) * (0.5 + noise)
+  return math.min(0.002 * 2 ^ math.min(try, 6), 0.1) * (0.5 + random.fraction())
 end
 
 return M

@@ -28,6 +28,16 @@ describe("retry", function()
     assert.equal(30, retry.delay(12, of(503), nil, { tries = 20, random = function() return 1 end }))
   end)
 
+  it("waits in no step with others that failed at the same moment", function()
+    local seen = {}
+    for i = 1, 12 do
+      seen[i] = retry.delay(3, of(503), nil, { spread = 0.5 })
+      assert.is_true(seen[i] >= 0.5 and seen[i] <= 1.5)
+    end
+    table.sort(seen)
+    assert.is_true(seen[12] - seen[1] > 0.1)
+  end)
+
   it("ends after five tries, or as many as asked for", function()
     local err = of(503)
     assert.same({ nil, err }, { retry.delay(5, err) })

@@ -140,7 +140,7 @@ function Download:again(at, err)
     self.tries, self.resumes = self.tries + 1, self.resumes + 1
     local seconds, ok, source, skip
     local left = self.resumes <= M.RESUMES and self.client.transport.tries or 1
-    seconds, err = retry.delay(self.tries, err, after, { tries = left, random = self.client.transport.random })
+    seconds, err = retry.delay(self.tries, err, after, { tries = left })
     if not seconds then
       return nil, err
     end

@@ -1,10 +1,11 @@
---- When to try again, and after how long. Pure: what failed comes in, seconds come out.
+--- When to try again, and after how long: what failed comes in, seconds come out.
 --
 -- Tried again is what may be a matter of luck: connections that fail or break, 408, 429, 500,
 -- 502, 503 and 504. Never what stays as it is: certificates, other answers from 400 on, 501
 -- and 505.
 local calendar = require "epoch.calendar"
 local errors = require "epoch.errors"
+local random = require "epoch.random"
 
 local M = {}
 
@@ -13,6 +14,8 @@ M.TRIES = 5
 --- Seconds before the second try; each further one waits twice as long, up to CAP.
 M.BASE = 0.25
 M.CAP = 30
+--- How much of a wait is left to chance, either way: who failed at one time does not come back at one time.
+M.SPREAD = 0.1
 --- The longest wait that a server may ask for.
 M.LONGEST = 60
 
@@ -46,7 +49,7 @@ end
 ---@param attempt integer how many tries there were
 ---@param err epoch.Error what the last one came to
 ---@param after number? what Retry-After asked for
----@param options { tries: integer?, random: (fun(): number)? }? `random` answers 0 to 1
+---@param options { tries: integer?, spread: number?, random: (fun(): number)? }? `random` answers 0 to 1
 ---@return number?
 ---@return epoch.Error?
 function M.delay(attempt, err, after, options)
@@ -59,8 +62,8 @@ function M.delay(attempt, err, after, options)
   elseif after then
     return after
   end
-  local random = options and options.random or math.random
-  return math.min(M.CAP, M.BASE * 2 ^ (attempt - 1) * (0.9 + 0.2 * random()))
+  local spread, fraction = options and options.spread or M.SPREAD, options and options.random or random.fraction
+  return math.min(M.CAP, M.BASE * 2 ^ (attempt - 1) * (1 - spread + 2 * spread * fraction()))
 end
 
 return M

@@ -175,7 +175,7 @@ function Transport:attempts(once, tries)
       return value
     end
     local seconds, ok
-    seconds, err = retry.delay(attempt, err, after, { tries = tries or self.tries, random = self.random })
+    seconds, err = retry.delay(attempt, err, after, { tries = tries or self.tries, spread = self.spread })
     if not seconds then
       return nil, err
     end
@@ -186,18 +186,13 @@ function Transport:attempts(once, tries)
   end
 end
 
--- Differs from process to process without touching the generator that is the script's.
-local function random()
-  return core.now() * 10000 % 1
-end
-
 --- `options` are those of loop:request that hold for every request.
 ---@param task epoch.task
 ---@param options table
----@param more { tries: integer, user_agent: string }
+---@param more { tries: integer, user_agent: string, spread: number? }
 function M.new(task, options, more)
   return setmetatable({
-    task = task, options = options, tries = more.tries, user_agent = more.user_agent, random = random,
+    task = task, options = options, tries = more.tries, user_agent = more.user_agent, spread = more.spread,
   }, Transport)
 end
 

@@ -50,7 +50,7 @@
 -- killed anywhere leaves whole blobs, and sessions as their record says. All that take `id` and
 -- `name` answer "not_found" where the session is another repository's.
 local errors = require "epoch.errors"
-local random = require "epoch.gateway.random"
+local random = require "epoch.random"
 local records = require "epoch.gateway.sessions.record"
 
 local M = {}

@@ -21,6 +21,7 @@ local whole = require "epoch.whole"
 
 local MIB = 1024 * 1024
 local TRIES = 8 -- a store that says SlowDown means it
+local SPREAD = 0.5 -- of waits: many who change one object at a time fail together, and do not meet again
 
 local SECONDS = { type = "number", min = 0 }
 
@@ -116,7 +117,9 @@ function M.open(task, given)
   if not credentials then
     return nil, err
   end
-  local wire = transport.new(task, request_options(given), { tries = given.retries + 1, user_agent = given.user_agent })
+  local wire = transport.new(task, request_options(given), {
+    tries = given.retries + 1, user_agent = given.user_agent, spread = SPREAD,
+  })
   local self = setmetatable({
     task = task, options = given, base = base, endpoint = at, transport = wire,
     session = sessions.new(at, credentials, wire),

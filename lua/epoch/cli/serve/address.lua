@@ -1,6 +1,7 @@
 --- Where a server listens: what was typed, and what of it is free.
 local errors = require "epoch.errors"
 local hosts = require "epoch.host"
+local random = require "epoch.random"
 local text = require "epoch.text"
 
 local M = {}
@@ -83,13 +84,10 @@ end
 ---@return integer
 function M.free_port()
   local four, six = listeners("/proc/net/tcp"), listeners("/proc/net/tcp6")
-  local urandom = assert(io.open("/dev/urandom", "rb"))
   local port
   repeat
-    local a, b = urandom:read(2):byte(1, 2)
-    port = FIRST_PORT + (a * 256 + b) % PORTS
+    port = FIRST_PORT + math.floor(random.fraction() * (PORTS - 1) + 0.5)
   until not four[port] and not six[port]
-  urandom:close()
   return port
 end
 

@@ -7,7 +7,7 @@ local core = require "epoch.core"
 local errors = require "epoch.errors"
 local file = require "epoch.gateway.access.token_file"
 local objectstore = require "epoch.objectstore"
-local random = require "epoch.gateway.random"
+local random = require "epoch.random"
 local scopes = require "epoch.gateway.access.scopes"
 local text = require "epoch.text"
 

@@ -2,7 +2,7 @@
 -- worker threads only: everything here waits for the disk.
 local core = require "epoch.core"
 local errors = require "epoch.errors"
-local random = require "epoch.gateway.random"
+local random = require "epoch.random"
 
 local M = {}
 

@@ -4,7 +4,7 @@
 -- that was read.
 local errors = require "epoch.errors"
 local json = require "epoch.json"
-local random = require "epoch.gateway.random"
+local random = require "epoch.random"
 local records = require "epoch.gateway.sessions.record"
 
 local M = {}

@@ -30,4 +30,12 @@ function M.hex(count)
   return bytes and (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end)), err
 end
 
+--- A number from 0 to 1, for waits that must not be those of others who wait; without touching the
+--- generator that is the script's. Where the system gives nothing it is the middle.
+---@return number
+function M.fraction()
+  local bytes = M.bytes(2)
+  return bytes and (bytes:byte(1) * 256 + bytes:byte(2)) / 65535 or 0.5
+end
+
 return M
