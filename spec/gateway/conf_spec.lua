@@ -42,6 +42,13 @@ describe("the text of nginx.conf", function()
     has("user root root;\n", text { root = true })
   end)
 
+  it("limits what waits of a client where that is wished", function()
+    has("listen 127.0.0.1:8080;", text())
+    has("listen 127.0.0.1:8080 rcvbuf=4096;", text { receive_buffer = 4096 })
+    has("listen 127.0.0.1:8080 ssl http2 rcvbuf=4096;",
+      text { receive_buffer = 4096, tls = { certificate = "/c.pem", key = "/k.pem" } })
+  end)
+
   it("names the variables that workers see, and no value", function()
     has("env EPOCH_S3_SECRET_KEY;\nenv HOME;\n", text())
   end)

@@ -20,6 +20,9 @@ local text = require "epoch.text"
 local M = {}
 
 local SHUTDOWN = 60 -- seconds for transfers that are under way
+-- What clients on this machine send is there at once, and nginx reads all that waits in one turn: tens
+-- of megabytes, if the system lets them wait.
+local NEAR_BUFFER = 512 * 1024
 local TRIES = 5 -- to get a free port
 local MODE = tonumber("600", 8)
 
@@ -57,7 +60,7 @@ local function configure(job, plan, loaded, home, directory)
     directory = directory, body_directory = plan.store.spool or directory .. "/body",
     level = job.args.verbose and "info" or "warn", environment = names, lua_path = plan.search.lua,
     lua_cpath = plan.search.c, setup = { config = plan.config, gateway = rules }, listen = plan.listen,
-    tls = plan.tls or nil, store = plan.store.root, origin = plan.store.origin,
+    receive_buffer = plan.at.loopback and NEAR_BUFFER or nil, tls = plan.tls or nil, store = plan.store.root, origin = plan.store.origin,
     resolvers = plan.store.root and {} or system.name_servers(), shutdown = SHUTDOWN,
   }
   local ok

@@ -214,6 +214,9 @@ end
 local function listen(values)
   local tls = values.tls
   local flags = not tls and "" or tls.http2_directive and " ssl" or " ssl http2"
+  if values.receive_buffer then
+    flags = ("%s rcvbuf=%d"):format(flags, values.receive_buffer)
+  end
   local lines = { ("    listen %s%s;\n"):format(values.listen, flags) }
   if tls then
     lines[2] = fill(TLS, { certificate = word(tls.certificate), key = word(tls.key) })
@@ -235,6 +238,7 @@ end
 ---@field lua_cpath string
 ---@field setup table what epoch.gateway.setup gets: plain values
 ---@field listen string ADDRESS:PORT
+---@field receive_buffer integer? bytes that the system keeps of what a client sends, at most
 ---@field tls { certificate: string, key: string, http2_directive: boolean? }?
 ---@field store string? the directory that is served
 ---@field origin epoch.gateway.conf.origin? where the bucket is that is served
