@@ -44,6 +44,7 @@ local M = {}
 
 M.MAX_KEY = 1024
 local MAX_SEGMENT = 255
+local LONG_SEGMENT = ("[^/]"):rep(MAX_SEGMENT + 1)
 local MANY = 10000 -- keys that are listed at once where all are wanted
 
 local function bad(key, why)
@@ -65,14 +66,12 @@ function M.check_key(key)
   elseif key:find("[^\33-\126]") then
     return bad(key, "a space, a control character or one that is not ASCII")
   end
-  for segment in (key .. "/"):gmatch("([^/]*)/") do
-    if segment == "" then
-      return bad(key, "an empty part")
-    elseif segment:sub(1, 1) == "." then
-      return bad(key, "a part that begins with a dot")
-    elseif #segment > MAX_SEGMENT then
-      return bad(key, ("a part of more than %d bytes"):format(MAX_SEGMENT))
-    end
+  if key:find("//", 1, true) or key:find("^/") or key:find("/$") then
+    return bad(key, "an empty part")
+  elseif key:find("/.", 1, true) or key:find("^%.") then
+    return bad(key, "a part that begins with a dot")
+  elseif #key > MAX_SEGMENT and key:find(LONG_SEGMENT) then
+    return bad(key, ("a part of more than %d bytes"):format(MAX_SEGMENT))
   end
   return true
 end

@@ -8,6 +8,7 @@ local M = {}
 M.MAX = 4 * 1024 * 1024 -- a list of 1000 keys of the longest kind is less than half of it
 local MAX_DEPTH = 16
 local MAX_ELEMENTS = 100000
+local LESS = ("<"):byte()
 
 ---@class epoch.s3.Element
 ---@field name string without the prefix of its namespace
@@ -181,14 +182,28 @@ local function leaf(state, s, at)
   return element and after, err
 end
 
+-- At `at`, if it is there, the beginning or the end of an element with nothing but a name in it. As
+-- leaf() answers.
+local function plain_tag(state, s, at)
+  local slash, name, after = s:match("^<(/?)([%a_][%w_.-]*)>()", at)
+  if not name then
+    return false
+  end
+  local ok, err = (slash == "" and open_tag or close_tag)(state, name, at)
+  return ok and after, err
+end
+
 -- What comes at `at`, text or a tag: the position after it, or nil and the error.
 local function piece(state, s, at)
-  local start = s:find("<", at, true) or #s + 1
-  if start > at then
+  if s:byte(at) ~= LESS then
+    local start = s:find("<", at, true) or #s + 1
     local ok, err = add_text(state, s:sub(at, start - 1), at)
     return ok and start, err
   end
   local after, err = leaf(state, s, at)
+  if after == false then
+    after, err = plain_tag(state, s, at)
+  end
   if after == false then
     return tag(state, s, at)
   end
