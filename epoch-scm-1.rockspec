@@ -79,6 +79,7 @@ build = {
         "src/lua/loop.c",
         "src/lua/options.c",
         "src/lua/parts.c",
+        "src/lua/priority.c",
         "src/lua/process.c",
         "src/lua/relay.c",
         "src/lua/spool.c",

@@ -711,6 +711,12 @@ function core.terminal(fd) end
 ---@return epoch.source?
 function core.typed(options) end
 
+--- Makes the calling thread, and those it starts from now on, give way to others of this process and
+--- of the system: its niceness is `n` at least. It never gets less nice.
+---@param n integer 0 to 19
+---@return true?
+function core.nice(n) end
+
 --- Seconds of a clock that only moves forward.
 ---@return number
 function core.now() end

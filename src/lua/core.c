@@ -57,6 +57,7 @@ int luaopen_epoch_core(lua_State *L)
   lep_open_tar(L);
   lep_open_process(L);
   lep_open_terminal(L);
+  lep_open_priority(L);
   lep_open_parts(L);
   return 1;
 }

@@ -124,6 +124,7 @@ void lep_open_flow(lua_State *L);
 void lep_open_tar(lua_State *L);
 void lep_open_process(lua_State *L);
 void lep_open_terminal(lua_State *L);
+void lep_open_priority(lua_State *L);
 void lep_open_parts(lua_State *L);
 
 /* Calls a function without arguments of a part that is loaded when needed (parts.c), and

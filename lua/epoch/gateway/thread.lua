@@ -2,11 +2,16 @@
 -- that is served. Here everything may block.
 --
 -- Each Lua state of a thread opens the store once and keeps it, with its connections.
+local core = require "epoch.core"
 local errors = require "epoch.errors"
 local homes = require "epoch.home"
 local tasks = require "epoch.task"
 
 local M = {}
+
+-- How nice the threads of a pool are. Hashing never ends as long as something is sent, and takes no
+-- processor from the worker, which all requests wait for.
+local NICE = { epoch_bytes = 10 }
 
 local opened = {}
 
@@ -49,11 +54,13 @@ local function work(store, job, fn, ...)
 end
 
 --- Runs a job: true and what it answers, or false and the error.
+---@param pool string as nginx calls it; its threads are no other pool's
 ---@param store { name: string, options: table? }
 ---@param job string the module's last name
 ---@param fn string
 ---@param ... any
-function M.run(store, job, fn, ...)
+function M.run(pool, store, job, fn, ...)
+  core.nice(NICE[pool] or 0) -- where that is forbidden it is done without
   return answer(pcall(work, store, job, fn, ...))
 end
 

@@ -146,10 +146,10 @@ local function tick()
 end
 
 -- ngx.run_worker_thread, as soon as there is a Lua state.
-local function run(...)
+local function run(pool, ...)
   local deadline = ngx.now() + PATIENCE
   while true do
-    local answered = { ngx.run_worker_thread(...) }
+    local answered = { ngx.run_worker_thread(pool, "epoch.gateway.thread", "run", pool, store.spec(), ...) }
     if answered[1] or answered[2] ~= NO_STATE or ngx.now() > deadline then
       return answered
     end
@@ -181,7 +181,7 @@ function M.call(pool, job, fn, ...)
     return nil, err
   end
   local ticking = ngx.thread.spawn(tick)
-  local answered = run(POOL[pool], "epoch.gateway.thread", "run", store.spec(), job, fn, ...)
+  local answered = run(POOL[pool], job, fn, ...)
   ngx.thread.kill(ticking)
   for _, name in ipairs(TURNS[pool]) do
     give(name)
@@ -205,7 +205,7 @@ function M.call_for(seconds, pool, job, fn, ...)
   end
   local done, answered = semaphore.new(), nil
   local running = ngx.thread.spawn(function()
-    answered = run(POOL[pool], "epoch.gateway.thread", "run", store.spec(), job, fn, unpack(words, 1, n))
+    answered = run(POOL[pool], job, fn, unpack(words, 1, n))
     done:post()
   end)
   if not done:wait(math.max(0, deadline - ngx.now())) then
