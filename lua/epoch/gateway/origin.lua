@@ -171,16 +171,25 @@ local function failure(key, status)
   return errors.new("unavailable", ("%s: it says %s"):format(what, tostring(status)))
 end
 
+-- How many bytes the blob has, of which the client wanted others: few stores say it with a 416.
+local function size_header()
+  local told = (ngx.var.upstream_http_content_range or ""):match("^bytes %*/%d+$")
+  if told then
+    return told
+  end
+  local size = threads.call("store", "blobs", "size", ngx.var.epoch_name, digest_of(ngx.var.uri))
+  return size and ("bytes */%.0f"):format(size)
+end
+
 --- Answers instead of the store: for the location that its errors lead to.
 function M.failed()
   if (ngx.var.epoch_s3_path or "") == "" then -- a client has asked for the location itself, which is internal
     return reply.fail(errors.new("not_found", "nothing is here"), "UNSUPPORTED")
   end
   local status = answered()
-  local range = ngx.var.upstream_http_content_range
   ngx.header["WWW-Authenticate"] = nil -- which nginx passes on with a 401: a client would answer it
-  if status == 416 and range and range:find("^bytes %*/%d+$") then
-    reply.header("Content-Range", range)
+  if status == 416 then
+    reply.header("Content-Range", size_header())
   end
   return reply.fail(failure(text.printable(key_of(ngx.var.uri), 200), status))
 end
