@@ -53,8 +53,13 @@ local function present(value)
   return value ~= nil and value ~= json.null
 end
 
--- What the body says it is against what it came as and what it has.
-local function check_type(object, said, content_type)
+--- What the body says it is against what it came as and what it has: its type, or true where it has none.
+---@param object table a manifest's members
+---@param said string? its media type
+---@param content_type string?
+---@return string|true|nil
+---@return epoch.Error?
+function M.check_type(object, said, content_type)
   local came = content_type and content_type:match("^%s*([^;%s]*)"):lower()
   if came == "" then
     came = nil
@@ -132,7 +137,7 @@ function M.parse(bytes, content_type)
     return nil, err
   end
   local kind
-  kind, err = check_type(object, said, content_type)
+  kind, err = M.check_type(object, said, content_type)
   if not kind then
     return nil, err
   elseif present(object.fsLayers) then

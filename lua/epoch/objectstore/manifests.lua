@@ -4,6 +4,7 @@ local core = require "epoch.core"
 local descriptors = require "epoch.descriptor"
 local errors = require "epoch.errors"
 local json = require "epoch.json"
+local manifest = require "epoch.manifest"
 local reference = require "epoch.reference"
 local text = require "epoch.text"
 
@@ -159,6 +160,11 @@ function M.check(home, name, given, bytes, media_type, sparse)
     return nil, media_type
   elseif #media_type > M.MAX_TYPE then
     return invalid(("its media type has %d bytes, at most %d are allowed"):format(#media_type, M.MAX_TYPE))
+  end
+  local ok
+  ok, err = manifest.check_type(members, media_type)
+  if not ok then
+    return nil, err
   end
   local digest = core.digest(bytes, kind == "digest" and given:match("^[^:]+") or nil)
   if kind == "digest" and digest ~= given then
