@@ -413,6 +413,7 @@ build = {
     ["epoch.registry"] = "lua/epoch/registry.lua",
     ["epoch.registry.deletion"] = "lua/epoch/registry/deletion.lua",
     ["epoch.registry.files"] = "lua/epoch/registry/files.lua",
+    ["epoch.registry.generation1"] = "lua/epoch/registry/generation1.lua",
     ["epoch.registry.media_type"] = "lua/epoch/registry/media_type.lua",
     ["epoch.registry.parsed"] = "lua/epoch/registry/parsed.lua",
     ["epoch.registry.pull"] = "lua/epoch/registry/pull.lua",

@@ -2,7 +2,7 @@
 --
 --     catalog.json                             names and tags, to be had quickly
 --     manifests/NAME/TAG.json                  manifests by tag, as pushed
---     manifests/NAME/_digests/sha256-HEX.json  the same by digest
+--     manifests/NAME/_digests/sha256-HEX.json  the same by digest (unless all of them are of generation 1)
 --     manifests/NAME/_referrers/…, _types/…    what refers to what, and what came as what (registry.referrers,
 --                                              registry.media_type)
 --     blobs/sha256/HEX

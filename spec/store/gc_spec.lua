@@ -382,6 +382,55 @@ describe("a push beside a gc", function()
     end)
   end)
 
+  it("of generation 1 does so, too, though nothing but its tag stays", function()
+    with_home(function(home, dir, task)
+      local whole, refused = gc_race.run(task, home, 200, 0, 1)
+      assert.is_true(whole > 20 and refused > 20, ("%d whole, %d refused"):format(whole, refused))
+      local left = #(core.list(dir .. "/manifests/a/_digests") or {})
+      assert.is_true(left <= refused, ("%d left, %d refused"):format(left, refused))
+    end)
+  end)
+
+  it("of generation 1 stays by its digest while a gc goes on that may not have seen its tag", function()
+    with_home(function(home, dir, task)
+      put(home, "one")
+      local bytes = gc_race.manifest_of("one"):gsub('"schemaVersion":2', '"schemaVersion":1')
+      local held = ("%s/manifests/a/_digests/%s.json"):format(dir, (core.digest(bytes):gsub(":", "-")))
+      local announced
+      local put_object = home.store.put
+      home.store.put = function(store, key, ...)
+        if key == "manifests/a/v1.json" then
+          announced = assert(home:announce_removal { core.digest("one") })
+        end
+        return put_object(store, key, ...)
+      end
+      assert(task:all {
+        function()
+          return (home:put_manifest("a", "v1", bytes))
+        end,
+        function()
+          assert(task:sleep(0.2))
+          assert.same({ "v1" }, home:tags("a"))
+          assert.truthy(core.stat(held))
+          return home:end_removal(announced)
+        end,
+      })
+      assert.is_nil(core.stat(held))
+      assert.equal(bytes, home:get_manifest("a", core.digest(bytes)).bytes)
+    end)
+  end)
+
+  it("of generation 1 stays by its digest beside manifests of today", function()
+    with_home(function(home, dir)
+      put(home, "one")
+      local bytes = gc_race.manifest_of("one"):gsub('"schemaVersion":2', '"schemaVersion":1')
+      assert(home:put_manifest("a", "v2", gc_race.manifest_of("one")))
+      assert(home:put_manifest("a", "v1", bytes))
+      assert.equal(2, #assert(core.list(dir .. "/manifests/a/_digests")))
+      assert.equal(bytes, home:get_manifest("a", core.digest(bytes)).bytes)
+    end)
+  end)
+
   it("waits for a gc that has named its blobs, and for no other", function()
     with_home(function(home, dir, task)
       put(home, "one")

@@ -53,8 +53,12 @@ end
 ---@param home table
 ---@param times integer
 ---@param pause number seconds that somebody waits who lets others have a turn
-function M.run(task, home, times, pause)
+---@param generation integer? of the manifests, 2
+function M.run(task, home, times, pause, generation)
   local whole, refused = 0, 0
+  local function manifest(...)
+    return (M.manifest_of(...):gsub('"schemaVersion":2', ('"schemaVersion":%d'):format(generation or 2)))
+  end
   for seed = 1, times do
     local old, new, tag = "old " .. seed, "new " .. seed, "v" .. seed
     put(home, old)
@@ -67,7 +71,7 @@ function M.run(task, home, times, pause)
         wait(60)
         put(pusher, old)
         put(pusher, new)
-        pushed, err = pusher:put_manifest("a", tag, M.manifest_of(old, new))
+        pushed, err = pusher:put_manifest("a", tag, manifest(old, new))
         return true
       end,
       function()

@@ -1,6 +1,7 @@
 --- Putting manifests into a registry in an object store. For epoch.registry, which takes its methods
 -- from here.
 local errors = require "epoch.errors"
+local generation1 = require "epoch.registry.generation1"
 local manifests = require "epoch.objectstore.manifests"
 local media_types = require "epoch.registry.media_type"
 local options = require "epoch.options"
@@ -14,9 +15,9 @@ local M = {}
 local BOOLEAN = { type = "boolean" }
 local PUT = { sparse = BOOLEAN, children = BOOLEAN }
 
--- Stores a manifest by its digest, with what goes with it. Its blobs have been there, and are there
--- still: from now on no gc removes them.
-local function hold(self, name, digest, bytes, media_type, members, given)
+-- Stores a manifest by its digest, with what goes with it. Its blobs, those that are needed, have been
+-- there, and are there still: from now on no gc removes them.
+local function hold(self, name, digest, bytes, media_type, members, needed)
   local ok, err = referrers.add(self, name, members, { digest = digest, size = #bytes, media_type = media_type })
   if ok and type(members.mediaType) ~= "string" then
     ok, err = media_types.keep(self, name, digest, bytes, media_type)
@@ -24,7 +25,6 @@ local function hold(self, name, digest, bytes, media_type, members, given)
   if ok then
     ok, err = self.store:put((self:manifest_key(name, digest)), #bytes, bytes, { digest = digest })
   end
-  local needed = not given.sparse and manifests.blobs(members) or {}
   if ok and #needed > 0 then
     ok, err = removal.settle(self, needed)
     if ok then
@@ -76,15 +76,19 @@ function M:put_manifest(name, given, bytes, media_type, how)
   if not digest then
     return nil, is
   end
+  local needed = not how.sparse and manifests.blobs(members) or {}
   local etag, err = true, nil
   if how.children and not how.sparse then
     etag, err = check_children(self, name, members)
   end
   if etag then
-    etag, err = hold(self, name, digest, bytes, is, members, how)
+    etag, err = hold(self, name, digest, bytes, is, members, needed)
   end
   if etag and kind == "tag" then
     etag, err = tags_of.put(self, name, { given }, bytes)
+  end
+  if etag and kind == "tag" and members.schemaVersion == 1 then
+    etag, err = generation1.leave_as_it_was(self, name, digest, needed)
   end
   return etag and digest, err
 end
