@@ -53,12 +53,8 @@ local function present(value)
   return value ~= nil and value ~= json.null
 end
 
---- What the body says it is against what it came as and what it has: its type, or true where it has none.
----@param object table a manifest's members
----@param said string? its media type
----@param content_type string?
----@return string|true|nil
----@return epoch.Error?
+--- What a manifest's members say it is against what it came as and what it has: its type, true where it
+--- has none, or nil and why it is none.
 function M.check_type(object, said, content_type)
   local came = content_type and content_type:match("^%s*([^;%s]*)"):lower()
   if came == "" then

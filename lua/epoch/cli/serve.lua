@@ -60,7 +60,8 @@ local function configure(job, plan, loaded, home, directory)
     directory = directory, body_directory = plan.store.spool or directory .. "/body",
     level = job.args.verbose and "info" or "warn", environment = names, lua_path = plan.search.lua,
     lua_cpath = plan.search.c, setup = { config = plan.config, gateway = rules }, listen = plan.listen,
-    receive_buffer = plan.at.loopback and NEAR_BUFFER or nil, tls = plan.tls or nil, store = plan.store.root, origin = plan.store.origin,
+    receive_buffer = plan.at.loopback and NEAR_BUFFER or nil, tls = plan.tls or nil,
+    store = plan.store.root, origin = plan.store.origin,
     resolvers = plan.store.root and {} or system.name_servers(), shutdown = SHUTDOWN,
   }
   local ok

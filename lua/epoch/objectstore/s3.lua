@@ -20,10 +20,9 @@ local version = require "epoch.version"
 local whole = require "epoch.whole"
 
 local MIB = 1024 * 1024
-local TRIES = 8 -- a store that says SlowDown means it
-local SPREAD = 0.5 -- of waits: many who change one object at a time fail together, and do not meet again
-
 local SECONDS = { type = "number", min = 0 }
+-- A store that says SlowDown means it; many who change one object fail together, and shall not meet again.
+local TRIES, SPREAD = 8, 0.5
 
 local OPTIONS = {
   bucket = { type = "string", required = true },
@@ -117,9 +116,8 @@ function M.open(task, given)
   if not credentials then
     return nil, err
   end
-  local wire = transport.new(task, request_options(given), {
-    tries = given.retries + 1, user_agent = given.user_agent, spread = SPREAD,
-  })
+  local how = { tries = given.retries + 1, user_agent = given.user_agent, spread = SPREAD }
+  local wire = transport.new(task, request_options(given), how)
   local self = setmetatable({
     task = task, options = given, base = base, endpoint = at, transport = wire,
     session = sessions.new(at, credentials, wire),
