@@ -151,7 +151,8 @@ describe("a token for a while", function()
     -- one of the same name is another
     all.again = create("short", "pull:*")
     assert(children.eventually(function() return ask(g, "/v2/", { token = all.again }).status == 200 end, 5))
-    assert.equal(401, get("vms/a", token).status)
+    -- a worker believes for a while what it knows of tokens: the one that answers now may be another
+    assert(children.eventually(function() return get("vms/a", token).status == 401 end, 5))
     local over = create("over", "pull:*", 1)
     all.over = over
     assert(children.eventually(function() return ask(g, "/v2/", { token = over }).status == 401 end, 10))

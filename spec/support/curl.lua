@@ -52,7 +52,8 @@ end
 function M.start(dir, name, words)
   os.execute("(" .. command(dir, name, words) .. ") &")
   return function()
-    return core.stat(dir .. "/" .. name .. ".code") and result(dir, name) or nil
+    local answer = core.stat(dir .. "/" .. name .. ".code") and result(dir, name)
+    return answer and answer.code and answer or nil -- the file is there before the code is in it
   end
 end
 
