@@ -11,7 +11,7 @@ local M = {}
 
 -- How nice the threads of a pool are. Hashing never ends as long as something is sent, and takes no
 -- processor from the worker, which all requests wait for.
-local NICE = { epoch_bytes = 5 }
+local NICE = { epoch_bytes = 10 }
 
 local opened = {}
 
