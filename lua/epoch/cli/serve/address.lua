@@ -86,7 +86,8 @@ function M.free_port()
   local four, six = listeners("/proc/net/tcp"), listeners("/proc/net/tcp6")
   local port
   repeat
-    port = FIRST_PORT + math.floor(random.fraction() * (PORTS - 1) + 0.5)
+    local a, b = assert(random.bytes(2)):byte(1, 2)
+    port = FIRST_PORT + (a * 256 + b) % PORTS
   until not four[port] and not six[port]
   return port
 end
