@@ -3,13 +3,11 @@
 #include "lane.h"
 #include "loop.h"
 #include "pool.h"
+#include "shelf.h"
 #include "tap.h"
 
 /* Below this it costs more to wake a thread than to do the work here. */
 enum { WORTH_A_THREAD = 64 * 1024 };
-
-/* What two full lanes and a block being filled can hold at once. */
-enum { BLOCKS = EP_LANE_DEPTH + 2 };
 
 /* Where the bytes of the current block go, and how many of them it has. */
 struct outlet {
@@ -28,8 +26,9 @@ struct ep_flow {
   struct ep_gauge gauge;
   struct ep_task task;
   struct ep_block *block;
-  struct ep_block *used[BLOCKS]; /* with lanes; free again once nobody else holds them */
+  const unsigned char *bytes; /* where they begin in the block */
   size_t fill;
+  struct ep_shelf used;
   atomic_llong moved;
   bool source_ended, more, closed;
   struct ep_pool *pool; /* whose thread moves everything; NULL: the loop's */
@@ -59,7 +58,6 @@ static void outlet_close(struct ep_flow *flow, struct outlet *out)
 static void let_go(struct ep_flow *flow)
 {
   struct ep_source *source = flow->source;
-  unsigned i;
   if (flow->closed)
     return;
   flow->closed = true;
@@ -75,10 +73,7 @@ static void let_go(struct ep_flow *flow)
   ep_release(flow->pool);
   ep_release(flow->tap);
   ep_release(flow->block);
-  for (i = 0; i < BLOCKS; i++) {
-    ep_release(flow->used[i]);
-    flow->used[i] = NULL;
-  }
+  ep_shelf_clear(&flow->used);
   flow->pool = NULL;
   flow->tap = NULL;
   flow->block = NULL;
@@ -99,47 +94,54 @@ static size_t block_size(const struct ep_flow *flow)
                                                                 : EP_BLOCK_SIZE;
 }
 
-static bool is_free(struct ep_block *block)
+static enum ep_status admit(struct ep_flow *flow, size_t n, size_t *budget,
+                            struct ep_err *err)
 {
-  return block && atomic_load(&block->obj.refs) == 1;
+  if (ep_gauge_admit(&flow->gauge, n, err) != EP_OK)
+    return EP_ERR;
+  flow->fill += n;
+  atomic_store_explicit(&flow->moved, flow->gauge.seen, memory_order_relaxed);
+  *budget -= n < *budget ? n : *budget;
+  return EP_OK;
 }
 
-/* One that was used before, if possible: new memory has to be made by the kernel, page by
-** page. */
-static struct ep_block *next_block(struct ep_flow *flow)
+/* Gets a block from a source that has its own. */
+static enum ep_status take(struct ep_flow *flow, size_t *budget, struct ep_err *err)
 {
-  unsigned i;
-  for (i = 0; i < BLOCKS; i++) {
-    struct ep_block *block = flow->used[i];
-    if (is_free(block)) {
-      flow->used[i] = NULL;
-      return block;
-    }
+  struct ep_span span;
+  enum ep_status st = ep_source_take(flow->source, &span, err);
+  if (st == EP_OK) {
+    flow->block = span.block;
+    flow->bytes = span.p;
+    st = admit(flow, span.n, budget, err);
   }
-  return ep_block_new(flow->obj.host, block_size(flow));
+  return st;
 }
 
-/* Reads until the block is full or nothing more is there now. */
-static enum ep_status fill(struct ep_flow *flow, size_t *budget, struct ep_err *err)
+/* Reads until a block is full or nothing more is there now. */
+static enum ep_status read_block(struct ep_flow *flow, size_t *budget, struct ep_err *err)
 {
   enum ep_status st = EP_OK;
   if (!flow->block) {
-    flow->block = next_block(flow);
+    flow->block = ep_shelf_block(&flow->used, flow->obj.host, block_size(flow));
     if (!flow->block)
       return ep_fail_memory(err);
+    flow->bytes = flow->block->data;
   }
   while (st == EP_OK && flow->fill<flow->block->cap && * budget> 0) {
     size_t n = 0;
     st = ep_source_read(flow->source, flow->block->data + flow->fill,
                         flow->block->cap - flow->fill, &n, err);
-    if (st != EP_OK)
-      break;
-    if (ep_gauge_admit(&flow->gauge, n, err) != EP_OK)
-      return EP_ERR;
-    flow->fill += n;
-    atomic_store_explicit(&flow->moved, flow->gauge.seen, memory_order_relaxed);
-    *budget -= n < *budget ? n : *budget;
+    if (st == EP_OK)
+      st = admit(flow, n, budget, err);
   }
+  return st;
+}
+
+static enum ep_status fill(struct ep_flow *flow, size_t *budget, struct ep_err *err)
+{
+  enum ep_status st =
+      flow->source->type->take ? take(flow, budget, err) : read_block(flow, budget, err);
   if (st == EP_EOF)
     flow->source_ended = true;
   return st == EP_ERR ? EP_ERR : flow->fill > 0 || st == EP_EOF ? EP_OK : st;
@@ -148,8 +150,7 @@ static enum ep_status fill(struct ep_flow *flow, size_t *budget, struct ep_err *
 static enum ep_status drain(struct ep_flow *flow, struct outlet *out, struct ep_err *err)
 {
   while (out->sink && out->at < flow->fill) {
-    struct ep_span span = {flow->block->data + out->at, flow->fill - out->at,
-                           flow->block};
+    struct ep_span span = {flow->bytes + out->at, flow->fill - out->at, flow->block};
     size_t taken = 0;
     enum ep_status st = ep_sink_write(out->sink, &span, &taken, err);
     if (st == EP_AGAIN)
@@ -203,19 +204,17 @@ static enum ep_status wrap_up(struct ep_flow *flow, struct ep_err *err)
   return st == EP_OK && !flow->more ? finish(flow, &flow->sink, err) : st;
 }
 
-/* The block is empty again: use it once more, later if a lane still holds it. */
+/* The block is empty again: use it once more, later if a lane still holds it. One that came
+** from the source is the source's to use. */
 static void recycle(struct ep_flow *flow)
 {
-  unsigned i;
   flow->fill = flow->hash.at = flow->sink.at = 0;
-  if (is_free(flow->block))
+  if (flow->source->type->take)
+    ep_release(flow->block);
+  else if (ep_block_is_free(flow->block))
     return;
-  for (i = 0; flow->block && i < BLOCKS; i++)
-    if (!flow->used[i]) {
-      flow->used[i] = flow->block;
-      flow->block = NULL;
-    }
-  ep_release(flow->block);
+  else
+    ep_shelf_put(&flow->used, flow->block);
   flow->block = NULL;
 }
 

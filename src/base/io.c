@@ -52,6 +52,14 @@ static enum ep_status unusable(enum ep_io_state state, const char *name,
   return ep_fail(err, "invalid", "this %s is %s", name, words[state]);
 }
 
+static void note(struct ep_source *s, enum ep_status st)
+{
+  if (st == EP_EOF)
+    s->state = EP_IO_ENDED;
+  else if (st == EP_ERR)
+    s->state = EP_IO_FAILED;
+}
+
 enum ep_status ep_source_read(struct ep_source *s, void *buf, size_t cap, size_t *n,
                               struct ep_err *err)
 {
@@ -61,10 +69,20 @@ enum ep_status ep_source_read(struct ep_source *s, void *buf, size_t cap, size_t
   if (s->state != EP_IO_OPEN)
     return unusable(s->state, s->type->name, err);
   st = s->type->read(s, buf, cap, n, err);
-  if (st == EP_EOF)
-    s->state = EP_IO_ENDED;
-  else if (st == EP_ERR)
-    s->state = EP_IO_FAILED;
+  note(s, st);
+  return st;
+}
+
+enum ep_status ep_source_take(struct ep_source *s, struct ep_span *span,
+                              struct ep_err *err)
+{
+  enum ep_status st;
+  if (s->state == EP_IO_ENDED)
+    return EP_EOF;
+  if (s->state != EP_IO_OPEN)
+    return unusable(s->state, s->type->name, err);
+  st = s->type->take(s, span, err);
+  note(s, st);
   return st;
 }
 

@@ -68,6 +68,9 @@ struct ep_source_type {
   /* EP_OK with 0 < *n <= cap, EP_EOF, EP_AGAIN or EP_ERR. */
   enum ep_status (*read)(struct ep_source *s, void *buf, size_t cap, size_t *n,
                          struct ep_err *err);
+  /* Optional. As read, but gives bytes in a block, whose reference is the caller's then: for
+  ** sources that have them in blocks, from where they need not be copied. */
+  enum ep_status (*take)(struct ep_source *s, struct ep_span *span, struct ep_err *err);
   void (*arm)(struct ep_source *s, struct ep_loop *loop, struct ep_task *task);
   /* Optional. Back to the first byte, for a body that must be sent again. */
   enum ep_status (*rewind)(struct ep_source *s, struct ep_err *err);
@@ -112,6 +115,9 @@ void *ep_sink_new(struct ep_host *host, const struct ep_sink_type *type, size_t 
                   unsigned flags) EP_MUST;
 
 enum ep_status ep_source_read(struct ep_source *s, void *buf, size_t cap, size_t *n,
+                              struct ep_err *err) EP_MUST;
+/* Only for types that have it. */
+enum ep_status ep_source_take(struct ep_source *s, struct ep_span *span,
                               struct ep_err *err) EP_MUST;
 void ep_source_close(struct ep_source *s); /* idempotent */
 

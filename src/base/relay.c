@@ -43,15 +43,32 @@ static enum ep_status read_now(struct ep_relay *relay, void *buf, size_t cap, si
   return st == EP_OK ? ep_source_read(relay->now, buf, cap, n, &relay->err) : st;
 }
 
-static enum ep_status relay_read(struct ep_source *s, void *buf, size_t cap, size_t *n,
-                                 struct ep_err *err)
+static enum ep_status take_now(struct ep_relay *relay, struct ep_span *span)
 {
-  struct ep_relay *relay = ((struct relay_end *)s)->relay;
-  enum ep_status st = relay->state == FLOWS ? read_now(relay, buf, cap, n) : EP_AGAIN;
+  enum ep_status st;
+  for (;;) {
+    st = ep_source_take(relay->now, span, &relay->err);
+    if (st != EP_OK || (int64_t)span->n > relay->skip)
+      break;
+    relay->skip -= (int64_t)span->n;
+    ep_release(span->block);
+  }
+  if (st == EP_OK) {
+    span->p += relay->skip;
+    span->n -= (size_t)relay->skip;
+    relay->skip = 0;
+  }
+  return st;
+}
+
+/* What a read of `n` bytes that came to `st` means for the relay, and for its reader. */
+static enum ep_status judge(struct ep_relay *relay, enum ep_status st, size_t n,
+                            struct ep_err *err)
+{
   if (st == EP_EOF && relay->skip > 0)
     st = ep_fail(&relay->err, "truncated", "what was to go on ended before that place");
   if (st == EP_OK)
-    relay->seen += (int64_t)*n;
+    relay->seen += (int64_t)n;
   else if (st == EP_EOF)
     drop(relay, OVER);
   else if (st == EP_ERR)
@@ -60,6 +77,40 @@ static enum ep_status relay_read(struct ep_source *s, void *buf, size_t cap, siz
     return st == EP_ERR ? EP_AGAIN : st;
   *err = relay->err;
   return EP_ERR;
+}
+
+static enum ep_status relay_read(struct ep_source *s, void *buf, size_t cap, size_t *n,
+                                 struct ep_err *err)
+{
+  struct ep_relay *relay = ((struct relay_end *)s)->relay;
+  enum ep_status st = relay->state == FLOWS ? read_now(relay, buf, cap, n) : EP_AGAIN;
+  return judge(relay, st, st == EP_OK ? *n : 0, err);
+}
+
+/* From a source that has no blocks. */
+static enum ep_status fill_block(struct ep_relay *relay, struct ep_span *span)
+{
+  enum ep_status st = read_now(relay, span->block->data, span->block->cap, &span->n);
+  span->p = span->block->data;
+  if (st != EP_OK)
+    ep_release(span->block);
+  return st;
+}
+
+static enum ep_status relay_take(struct ep_source *s, struct ep_span *span,
+                                 struct ep_err *err)
+{
+  struct ep_relay *relay = ((struct relay_end *)s)->relay;
+  enum ep_status st = EP_AGAIN;
+  if (relay->state == FLOWS && relay->now->type->take) {
+    st = take_now(relay, span);
+  } else if (relay->state == FLOWS) {
+    span->block = ep_block_new(relay->obj.host, EP_BLOCK_SIZE);
+    if (!span->block) /* the reader's failure: another source would not help */
+      return ep_fail_memory(err);
+    st = fill_block(relay, span);
+  }
+  return judge(relay, st, st == EP_OK ? span->n : 0, err);
 }
 
 static void relay_arm(struct ep_source *s, struct ep_loop *loop, struct ep_task *task)
@@ -90,6 +141,7 @@ static void relay_close(struct ep_source *s)
 static const struct ep_source_type relay_type = {
     .name = "relay",
     .read = relay_read,
+    .take = relay_take,
     .arm = relay_arm,
     .total = relay_total,
     .close = relay_close,

@@ -1,4 +1,4 @@
-/* The answer's body: from curl into a ring, from the ring to whoever reads the source. */
+/* The answer's body: from curl into blocks, and these to whoever reads the source. */
 #include "request.h"
 
 #include <string.h>
@@ -8,18 +8,70 @@ struct ep_body {
   struct ep_request *req; /* retained; NULL once closed */
 };
 
-/* ---- curl's side ---- */
+/* ---- the ring ---- */
 
-static void ring_put(struct ep_ring *ring, const char *bytes, size_t n)
+/* So many bytes can wait to be read. */
+#define ROOM (EP_RING_BLOCKS * EP_BLOCK_SIZE)
+
+static size_t ring_room(const struct ep_ring *ring)
 {
-  size_t end = (ring->at + ring->n) % EP_HTTP_RING_SIZE;
-  size_t first = EP_HTTP_RING_SIZE - end;
-  if (first > n)
-    first = n;
-  memcpy(ring->data + end, bytes, first);
-  memcpy(ring->data, bytes + first, n - first);
-  ring->n += n;
+  size_t free_blocks = EP_RING_BLOCKS - ring->count;
+  return free_blocks * EP_BLOCK_SIZE + (ring->count ? EP_BLOCK_SIZE - ring->end : 0);
 }
+
+/* A block behind the last. */
+static bool ring_grow(struct ep_ring *ring, struct ep_host *host)
+{
+  struct ep_block *block = ep_shelf_block(&ring->spare, host, EP_BLOCK_SIZE);
+  if (!block)
+    return false;
+  ring->blocks[ring->count++] = block;
+  ring->end = 0;
+  return true;
+}
+
+/* For no more than there is room. */
+static bool ring_put(struct ep_ring *ring, struct ep_host *host, const char *bytes,
+                     size_t n)
+{
+  while (n > 0) {
+    size_t most;
+    if ((ring->count == 0 || ring->end == EP_BLOCK_SIZE) && !ring_grow(ring, host))
+      return false;
+    most = EP_BLOCK_SIZE - ring->end < n ? EP_BLOCK_SIZE - ring->end : n;
+    memcpy(ring->blocks[ring->count - 1]->data + ring->end, bytes, most);
+    ring->end += most;
+    ring->n += most;
+    bytes += most;
+    n -= most;
+  }
+  return true;
+}
+
+/* How much of the first block waits to be read. */
+static size_t ring_first(const struct ep_ring *ring)
+{
+  return (ring->count > 1 ? EP_BLOCK_SIZE : ring->end) - ring->at;
+}
+
+/* Lets go of the first block: it is empty, or somebody has taken what is in it. */
+static void ring_shift(struct ep_ring *ring)
+{
+  ep_shelf_put(&ring->spare, ring->blocks[0]);
+  ring->count--;
+  memmove(ring->blocks, ring->blocks + 1, ring->count * sizeof ring->blocks[0]);
+  ring->at = 0;
+}
+
+void ep_ring_clear(struct ep_ring *ring)
+{
+  while (ring->count > 0)
+    ring_shift(ring);
+  ep_shelf_clear(&ring->spare);
+  ring->n = 0;
+}
+
+/* ---- curl's side ---- */
 
 size_t ep_body_write(char *bytes, size_t size, size_t n, void *user)
 {
@@ -31,19 +83,15 @@ size_t ep_body_write(char *bytes, size_t size, size_t n, void *user)
     req->drained += all;
     return req->drained <= EP_HTTP_REDIRECT_BODY_MAX ? all : 0;
   }
-  if (!req->ring.data) {
-    req->ring.data = ep_alloc_raw(EP_HTTP_RING_SIZE);
-    if (!req->ring.data) {
-      ep_request_flaw(req, "no_memory", "out of memory");
-      return 0;
-    }
-  }
-  if (all > EP_HTTP_RING_SIZE - req->ring.n) {
+  if (all > ring_room(&req->ring)) {
     req->receive_paused = true;
     req->pace.held_up = true;
     return CURL_WRITEFUNC_PAUSE;
   }
-  ring_put(&req->ring, bytes, all);
+  if (!ring_put(&req->ring, req->obj.host, bytes, all)) {
+    ep_request_flaw(req, "no_memory", "out of memory");
+    return 0;
+  }
   req->received += (int64_t)all;
   ep_request_wake(req);
   return all;
@@ -51,38 +99,64 @@ size_t ep_body_write(char *bytes, size_t size, size_t n, void *user)
 
 /* ---- the reader's side ---- */
 
-static size_t ring_take(struct ep_ring *ring, unsigned char *buf, size_t cap)
+/* What there is to know before bytes are read: EP_OK when some are there. */
+static enum ep_status look(const struct ep_request *req, struct ep_err *err)
 {
-  size_t n = ring->n < cap ? ring->n : cap;
-  size_t first = EP_HTTP_RING_SIZE - ring->at;
-  if (first > n)
-    first = n;
-  memcpy(buf, ring->data + ring->at, first);
-  memcpy(buf + first, ring->data, n - first);
-  ring->n -= n;
-  /* from the start whenever it is empty: a reader that keeps up stays in the cache */
-  ring->at = ring->n ? (ring->at + n) % EP_HTTP_RING_SIZE : 0;
-  return n;
-}
-
-static enum ep_status body_read(struct ep_source *s, void *buf, size_t cap, size_t *n,
-                                struct ep_err *err)
-{
-  struct ep_request *req = ((struct ep_body *)s)->req;
   if (!req)
     return ep_fail(err, "cancelled", "the body of the answer was closed");
-  if (req->ring.n > 0) {
-    *n = ring_take(&req->ring, buf, cap);
-    if (req->receive_paused && req->ring.n <= EP_HTTP_RING_SIZE / 2)
-      ep_pause_resume_receive(req);
+  if (req->ring.n > 0)
     return EP_OK;
-  }
   if (req->phase != EP_PHASE_OVER)
     return EP_AGAIN;
   if (!req->failed)
     return EP_EOF;
   *err = req->err;
   return EP_ERR;
+}
+
+static void go_on(struct ep_request *req)
+{
+  if (req->receive_paused && req->ring.n <= ROOM / 2)
+    ep_pause_resume_receive(req);
+}
+
+static enum ep_status body_read(struct ep_source *s, void *buf, size_t cap, size_t *n,
+                                struct ep_err *err)
+{
+  struct ep_request *req = ((struct ep_body *)s)->req;
+  enum ep_status st = look(req, err);
+  struct ep_ring *ring;
+  size_t first;
+  if (st != EP_OK)
+    return st;
+  ring = &req->ring;
+  first = ring_first(ring);
+  *n = first < cap ? first : cap;
+  memcpy(buf, ring->blocks[0]->data + ring->at, *n);
+  ring->at += *n;
+  ring->n -= *n;
+  if (*n == first)
+    ring_shift(ring);
+  go_on(req);
+  return EP_OK;
+}
+
+static enum ep_status body_take(struct ep_source *s, struct ep_span *span,
+                                struct ep_err *err)
+{
+  struct ep_request *req = ((struct ep_body *)s)->req;
+  enum ep_status st = look(req, err);
+  struct ep_ring *ring;
+  if (st != EP_OK)
+    return st;
+  ring = &req->ring;
+  span->block = ep_retain(ring->blocks[0]);
+  span->p = span->block->data + ring->at;
+  span->n = ring_first(ring);
+  ring->n -= span->n;
+  ring_shift(ring);
+  go_on(req);
+  return EP_OK;
 }
 
 static void body_arm(struct ep_source *s, struct ep_loop *loop, struct ep_task *task)
@@ -126,6 +200,7 @@ static void body_close(struct ep_source *s)
 static const struct ep_source_type body_type = {
     .name = "response body",
     .read = body_read,
+    .take = body_take,
     .arm = body_arm,
     .total = body_total,
     .close = body_close,

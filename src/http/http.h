@@ -33,8 +33,7 @@ enum {
   EP_HTTP_HEAD_MAX =
       64 * 1024, /* bytes of all header lines of one answer, 1xx included */
   EP_HTTP_HEADERS_MAX = 256,
-  EP_HTTP_REDIRECT_BODY_MAX = 64 * 1024, /* read so that the connection can be kept */
-  EP_HTTP_RING_SIZE = 1024 * 1024 /* of a body that was received and not yet read */
+  EP_HTTP_REDIRECT_BODY_MAX = 64 * 1024 /* read so that the connection can be kept */
 };
 
 /* What to ask for. All of it is copied, but for the body, which is adopted: the request

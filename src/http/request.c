@@ -290,6 +290,5 @@ void ep_request_close(struct ep_request *req)
     (void)ep_fail(&err, "cancelled", "the request was closed");
     ep_request_failed(req, &err);
   }
-  ep_free(req->ring.data);
-  memset(&req->ring, 0, sizeof req->ring);
+  ep_ring_clear(&req->ring);
 }

@@ -9,6 +9,7 @@
 #ifndef EP_HTTP_REQUEST_H
 #define EP_HTTP_REQUEST_H
 
+#include "../base/shelf.h"
 #include "engine.h"
 #include "headers.h"
 #include "http.h"
@@ -35,10 +36,14 @@ struct ep_head {
   const char *version;
 };
 
-/* Bytes that were received and not yet read. */
+/* Bytes that were received and not yet read: `n` of them, from `at` in the first block to `end`
+** in the last; those between are full. */
+enum { EP_RING_BLOCKS = 4 };
 struct ep_ring {
-  unsigned char *data;
-  size_t at, n;
+  struct ep_block *blocks[EP_RING_BLOCKS];
+  unsigned count;
+  size_t at, end, n;
+  struct ep_shelf spare;
 };
 
 enum { EP_PACE_SLICES = 10 };
@@ -103,6 +108,7 @@ size_t ep_head_line(char *line, size_t size, size_t n, void *req);
 
 /* body.c: CURLOPT_WRITEFUNCTION, and the way on once the ring has room */
 size_t ep_body_write(char *bytes, size_t size, size_t n, void *req);
+void ep_ring_clear(struct ep_ring *ring);
 
 /* upload.c: CURLOPT_READFUNCTION, CURLOPT_SEEKFUNCTION */
 size_t ep_upload_read(char *buf, size_t size, size_t n, void *req);
