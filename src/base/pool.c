@@ -30,7 +30,6 @@ static void enqueue(struct ep_pool *pool, struct ep_job *job)
   *pool->tail = job;
   pool->tail = &job->next;
   pool->queued++;
-  pthread_cond_signal(&pool->work);
 }
 
 static void dequeue(struct ep_pool *pool, struct ep_job *job)
@@ -58,7 +57,7 @@ static void run_one(struct ep_pool *pool, struct ep_job *job)
   if (job->retracted)
     pthread_cond_broadcast(&pool->settled);
   else if (more || job->again)
-    enqueue(pool, job);
+    enqueue(pool, job); /* wakes nobody: this thread looks for its next job just now */
 }
 
 static void *worker(void *arg)
@@ -122,7 +121,7 @@ struct ep_pool *ep_pool_new(struct ep_host *host, int threads)
 
 void ep_pool_submit(struct ep_pool *pool, struct ep_job *job)
 {
-  bool here = false;
+  bool here = false, queued = false;
   pthread_mutex_lock(&pool->lock);
   if (job->state == EP_JOB_RUNNING) {
     job->again = true;
@@ -130,10 +129,13 @@ void ep_pool_submit(struct ep_pool *pool, struct ep_job *job)
     if (pool->queued >= pool->idle && pool->started < pool->max)
       start_one(pool);
     here = pool->started == 0;
-    if (!here)
+    queued = !here;
+    if (queued)
       enqueue(pool, job);
   }
   pthread_mutex_unlock(&pool->lock);
+  if (queued) /* with the lock held the thread would wake up only to wait for that */
+    pthread_cond_signal(&pool->work);
   while (here && job->run(job))
     ;
 }
