@@ -437,6 +437,7 @@ build = {
     ["epoch.s3.multipart"] = "lua/epoch/s3/multipart.lua",
     ["epoch.s3.parts"] = "lua/epoch/s3/parts.lua",
     ["epoch.s3.put"] = "lua/epoch/s3/put.lua",
+    ["epoch.s3.rows"] = "lua/epoch/s3/rows.lua",
     ["epoch.s3.session"] = "lua/epoch/s3/session.lua",
     ["epoch.s3.sigv4"] = "lua/epoch/s3/sigv4.lua",
     ["epoch.s3.unfinished"] = "lua/epoch/s3/unfinished.lua",

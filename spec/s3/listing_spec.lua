@@ -17,7 +17,7 @@ local function page_from(first, size)
   local lines = { "<ListBucketResult><IsTruncated>" .. tostring(last < KEYS) .. "</IsTruncated>" }
   for n = first, last do
     lines[#lines + 1] = ("<Contents><Key>p/%s</Key><Size>%d</Size><LastModified>2026-01-01T00:00:00Z</LastModified>"
-      .. "</Contents>"):format(key_of(n), n)
+      .. "<ETag>&quot;%d&quot;</ETag></Contents>"):format(key_of(n), n, n)
   end
   if last < KEYS then
     lines[#lines + 1] = ("<NextContinuationToken>after %d</NextContinuationToken>"):format(last)
@@ -45,7 +45,7 @@ local function store_of(task, change)
     return answer and { text = answer }, err
   end
   function session:element(call, bytes)
-    events[#events + 1] = "read " .. tonumber(bytes:match("<Key>p/k0*(%d+)"))
+    events[#events + 1] = "read up to " .. (bytes:match("after (%d+)<") or "the end")
     return element(self, call, bytes)
   end
   return { task = task, session = session, base = "p/", describe = function() return "s3://b/p" end,
@@ -70,8 +70,8 @@ describe("a long listing", function()
       for n, one in ipairs(all.keys) do
         assert.same({ key = key_of(n), size = n, modified = 1767225600 }, one)
       end
-      assert.same({ "ask 1", "ask 1001", "read 1", "ask 2001", "read 1001", "ask 3001", "read 2001", "read 3001" },
-        events)
+      assert.same({ "ask 1", "ask 1001", "read up to 1000", "ask 2001", "read up to 2000", "ask 3001",
+                    "read up to 3000", "read up to the end" }, events)
     end)
   end)
 
@@ -113,6 +113,9 @@ describe("a long listing", function()
     end)
     fails("invalid", "the answer is no ListBucketResult", function(text)
       return (text:gsub("ListBucketResult", "ListAllMyBuckets"))
+    end)
+    fails("invalid", "in a wrong place", function(text)
+      return (text:gsub("<Contents>", "<More>%0", 1):gsub("(.*</Contents>)", "%1</More>"))
     end)
     fails("invalid", "told in two ways", function(text)
       return (text:gsub("<IsTruncated>", "<Prefix><NextContinuationToken>after 70</NextContinuationToken></Prefix>%0"))

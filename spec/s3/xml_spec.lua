@@ -40,17 +40,6 @@ describe("XML of S3", function()
     assert.equal(" ", assert(xml.parse("<a> </a>")).text)
   end)
 
-  it("leaves out what is not wanted, and nothing else", function()
-    local list = assert(xml.parse(LIST, { ETag = true, ID = true, IsTruncated = true, ListBucketResult = true }))
-    assert.equal(4, #list)
-    assert.is_nil(xml.text(list, "IsTruncated"))
-    assert.equal("a/&b\226\130\172A", xml.text(list[1], "Key"))
-    assert.is_nil(xml.text(list[1], "ETag"))
-    assert.same({ name = "Owner", text = "" }, list[1][2])
-    assert.equal("x", assert(xml.parse("<a>x</a>", { a = true })).text)
-    assert.is_nil((xml.parse("<a><b>x</a>", { b = true })))
-  end)
-
   it("resolves characters by number", function()
     assert.equal("\0\127\194\128\223\191\224\160\128\239\191\191\240\144\128\128\244\143\191\191",
       assert(xml.parse("<a>&#0;&#127;&#x80;&#x7FF;&#x800;&#65535;&#x10000;&#1114111;</a>")).text)

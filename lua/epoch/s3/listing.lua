@@ -8,6 +8,7 @@ local calendar = require "epoch.calendar"
 local errors = require "epoch.errors"
 local objectstore = require "epoch.objectstore"
 local options = require "epoch.options"
+local rows = require "epoch.s3.rows"
 local text = require "epoch.text"
 local whole = require "epoch.whole"
 local xml = require "epoch.s3.xml"
@@ -33,7 +34,7 @@ end
 
 -- The name without the store's prefix, after `last`; or nil and the error.
 local function name_of(state, raw, last)
-  local prefix = state.base .. state.prefix
+  local prefix = state.below
   if not raw or raw:sub(1, #prefix) ~= prefix then
     return broken(state.store, ("%s does not begin with %s"):format(text.quote(raw or "", 80), text.quote(prefix, 80)))
   elseif last and raw <= last then
@@ -47,24 +48,41 @@ local function add_other(state, name)
   table.insert(state.page.others, name)
 end
 
-local function add_object(state, element)
-  local raw = xml.text(element, "Key")
+-- What is known of an object, and in which order.
+local FIELDS = { "Key", "LastModified", "ETag", "Size" }
+
+local function add_object(state, raw, time, etag, digits)
   local key, err = name_of(state, raw, state.last_key)
   if not key then
     return nil, err
   end
   state.last_key = raw
-  local size = whole.from(tonumber((xml.text(element, "Size") or ""):match("^%d+$")))
-  local modified = calendar.rfc3339(xml.text(element, "LastModified"))
+  local size = whole.from(tonumber((digits or ""):match("^%d+$")))
+  local modified = calendar.rfc3339(time)
   if not size or not modified then
     return broken(state.store, ("size or time of %s"):format(text.quote(raw, 80)))
   elseif objectstore.check_key(key) then
     local keys = state.page.keys
-    keys[#keys + 1] = {
-      key = key, size = size, modified = modified, etag = state.etags and xml.text(element, "ETag") or nil,
-    }
+    keys[#keys + 1] = { key = key, size = size, modified = modified, etag = state.etags and etag or nil }
   else
     add_other(state, key)
+  end
+  return true
+end
+
+-- Objects from where they stand: one in an element, or all of them.
+local function add_objects(state, element)
+  local read = state.rows
+  if not read then
+    return add_object(state, xml.text(element, "Key"), xml.text(element, "LastModified"),
+      xml.text(element, "ETag"), xml.text(element, "Size"))
+  end
+  state.rows = nil
+  for _, row in ipairs(read) do
+    local ok, err = add_object(state, row[1], row[2], row[3], row[4])
+    if not ok then
+      return nil, err
+    end
   end
   return true
 end
@@ -85,7 +103,7 @@ local function add_prefix(state, element)
   return true
 end
 
-local ADD = { Contents = add_object, CommonPrefixes = add_prefix }
+local ADD = { Contents = add_objects, CommonPrefixes = add_prefix }
 
 -- One answer's keys into the page; whether there are more behind them.
 local function add(state, list)
@@ -108,7 +126,7 @@ end
 local function query_of(state, token)
   local query = {
     { "list-type", "2" }, { "max-keys", ("%.0f"):format(math.min(state.limit, PAGE)) },
-    { "prefix", state.base .. state.prefix },
+    { "prefix", state.below },
   }
   if state.delimiter then
     query[#query + 1] = { "delimiter", state.delimiter }
@@ -131,13 +149,7 @@ local function go_on(state, list)
   return true
 end
 
--- What the store says of each object and nobody wants to know.
-local function ignored(with_etags)
-  return { ETag = not with_etags or nil, StorageClass = true, Type = true, ID = true, DisplayName = true }
-end
-
-local CALL = { method = "GET", xml = "ListBucketResult", ignored = ignored(false) }
-local CALL_WITH_ETAGS = { method = "GET", xml = "ListBucketResult", ignored = ignored(true) }
+local CALL = { method = "GET", xml = "ListBucketResult" }
 
 -- The text of an answer.
 local function ask(state, token)
@@ -149,10 +161,15 @@ end
 
 -- Reads an answer into the page; whether there are more keys behind it.
 local function take(state, bytes)
-  local list, err = state.store.session:element(state.etags and CALL_WITH_ETAGS or CALL, bytes)
+  local rest
+  state.rows, rest = rows.read(bytes, "Contents", FIELDS)
+  local list, err = state.store.session:element(CALL, rest or bytes)
   local more
   if list then
     more, err = add(state, list)
+  end
+  if more ~= nil and state.rows then
+    return broken(state.store, "its keys are in a wrong place")
   end
   if more then
     more, err = go_on(state, list)
@@ -185,7 +202,8 @@ end
 
 -- How the listing goes on, where that can be seen without reading all of it.
 local function token_in(bytes)
-  return bytes:match("<NextContinuationToken>([^<&]+)</NextContinuationToken>")
+  local _, stop = bytes:find("<NextContinuationToken>", 1, true)
+  return stop and bytes:match("^([^<&]+)</NextContinuationToken>", stop + 1)
 end
 
 -- Asks until there is something on the page, or as many times as it takes for as many keys as are
@@ -231,8 +249,8 @@ function M.page(store, prefix, given)
   end
   local page = { keys = {}, prefixes = {}, more = false }
   local state = {
-    store = store, base = store.base, page = page, prefix = prefix, delimiter = given.delimiter,
-    limit = given.limit, etags = given.etags,
+    store = store, base = store.base, below = store.base .. prefix, page = page, limit = given.limit,
+    delimiter = given.delimiter, etags = given.etags,
   }
   if given.after then -- what begins with a prefix that was told is not told again
     state.after = store.base .. given.after .. (given.delimiter and given.after:sub(-1) == "/" and LAST or "")

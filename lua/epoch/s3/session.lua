@@ -25,7 +25,6 @@ local SKEW = 300
 ---@field expect table<integer, boolean>? statuses that are answers; 200
 ---@field patience number? seconds to wait for the answer, where the store may need long
 ---@field xml string? the answer is an XML element of this name, which is read into answer.xml
----@field ignored table<string, true>? elements in it that are not wanted
 ---@field as_text boolean? into answer.text instead, to be read later, unless it is an error
 
 local EXPECT = { [200] = true }
@@ -73,7 +72,7 @@ end
 ---@return epoch.s3.Element?
 ---@return epoch.Error?
 function Session:element(call, bytes)
-  local element, err = xml.parse(bytes, call.ignored)
+  local element, err = xml.parse(bytes)
   if not element then
     return nil, errors.wrap(err, ("%s %s"):format(call.method, self:shown(call.key)))
   elseif element.name == "Error" then
@@ -89,8 +88,9 @@ local function read_xml(self, call, answer)
   local bytes, err = answer:read(xml.MAX)
   if not bytes then
     return nil, errors.wrap(err, ("%s %s"):format(call.method, self:shown(call.key)))
-  elseif call.as_text and not bytes:find("<Error[%s>]") then
-    answer.text = bytes
+  end
+  answer.text = call.as_text and bytes or nil
+  if answer.text and not bytes:find("<Error", 1, true) then
     return answer
   end
   answer.xml, err = self:element(call, bytes)

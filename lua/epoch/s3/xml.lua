@@ -44,8 +44,10 @@ local function entity(name)
   return n and n <= 0x10ffff and utf8_of(n) or nil
 end
 
--- Text with its entities resolved, or nil.
-local function resolved(raw)
+--- Text with its entities resolved; nil for one that XML does not have.
+---@param raw string
+---@return string?
+function M.resolve(raw)
   if not raw:find("&", 1, true) then
     return raw
   end
@@ -82,7 +84,7 @@ local function add_text(state, raw, at)
   if not raw:find("%S") and (not element or element[1] or raw == "") then
     return true
   end
-  local text = resolved(raw)
+  local text = M.resolve(raw)
   if not element then
     return invalid(at, "text outside of the element")
   elseif not text then
@@ -171,10 +173,7 @@ end
 local function leaf(state, s, at)
   local name, raw, after = s:match("^<([^<>]*)>([^<]*)</%1>()", at)
   local short = name and local_name(state, name)
-  if short and state.ignored[short] and state.open[1] then
-    return after
-  end
-  local text = short and resolved(raw)
+  local text = short and M.resolve(raw)
   if not text then
     return false
   end
@@ -213,16 +212,15 @@ end
 --- Reads a document: its element. Space may come before it; S3 sends that to keep a
 --- connection open.
 ---@param s string
----@param ignored table<string, true>? names of elements that hold text only and are not wanted
 ---@return epoch.s3.Element?
 ---@return epoch.Error?
-function M.parse(s, ignored)
+function M.parse(s)
   if #s > M.MAX then
     return errors.fail("too_large", ("an XML answer of %d bytes, at most %d are read"):format(#s, M.MAX))
   end
   local at = s:match("^\239\187\191()") or 1
   at = s:match("^%s*<%?xml%s[^<>]-%?>()", at) or at
-  local state = { open = {}, names = {}, known = {}, ignored = ignored or {}, count = 0, root = nil }
+  local state = { open = {}, names = {}, known = {}, count = 0, root = nil }
   local err
   while at and at <= #s do
     at, err = piece(state, s, at)
