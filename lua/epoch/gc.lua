@@ -82,7 +82,7 @@ local function read_manifests(state)
         note_all(state.needed, one.members or (json.decode(one.bytes)))
       end
     end
-    if one.err and (one.name or not one.bytes) then
+    if one.err and (one.name or one.is_other or not one.bytes) then
       table.insert(state.doubts, one.err)
     end
   end)

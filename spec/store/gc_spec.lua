@@ -244,6 +244,12 @@ describe("nothing is removed", function()
     assert_refused(function(dir)
       work.write_file(dir .. "/manifests/b/v2.json", "[" .. (" "):rep(4 * 1024 * 1024) .. "]")
     end, "manifests/b/v2.json")
+    for _, key in ipairs { "Demo/v1", "vms/a..b/v1", "b/-v1" } do -- generation 1 took such names
+      assert_refused(function(dir)
+        assert(core.mkdir(dir .. "/manifests/" .. key:match("^(.+)/")))
+        work.write_file(dir .. "/manifests/" .. key .. ".json", '{"schemaVersion":1,"layers":[{"digest":"01')
+      end, "manifests/" .. key .. ".json")
+    end
   end)
 
   it("while a repository is a link, or has a name that no key can have", function()
@@ -417,6 +423,26 @@ describe("a push beside a gc", function()
       })
       assert.is_nil(core.stat(held))
       assert.equal(bytes, home:get_manifest("a", core.digest(bytes)).bytes)
+    end)
+  end)
+
+  it("of generation 1 is seen though its tag was another's of the same size a moment before", function()
+    with_home(function(home, dir, task)
+      local old, new = gc_race.manifest_of("one"), gc_race.manifest_of("two")
+      for _, bytes in ipairs { "one", "two", "gone" } do
+        put(home, bytes)
+      end
+      assert(home:put_manifest("a", "v1", (old:gsub('"schemaVersion":2', '"schemaVersion":1'))))
+      local path = dir .. "/manifests/a/v1.json"
+      os.execute(("touch -r '%s' '%s.second'"):format(path, dir))
+      local announce = home.announce_removal
+      function home:announce_removal(named) -- gc has read all manifests once
+        assert(home:put_manifest("a", "v1", (new:gsub('"schemaVersion":2', '"schemaVersion":1'))))
+        os.execute(("touch -r '%s.second' '%s'"):format(dir, path))
+        return announce(self, named)
+      end
+      assert.equal(1, assert(gc(task, home, DELETE)).removed)
+      assert.is_true(home:blob_exists("a", core.digest("two")))
     end)
   end)
 

@@ -13,6 +13,7 @@ local M = {}
 ---@field key string
 ---@field name string? the repository; nil where no reference leads here
 ---@field tag string?
+---@field is_other boolean? a tag, too, that no reference leads to: generation 1 took any name
 ---@field digest epoch.digest? as the key has it, of one by digest
 ---@field bytes string? nil where they cannot be read
 ---@field members table? what they say; nil where that is nothing
@@ -36,7 +37,7 @@ local function place(key)
   elseif name and reference.check_name(name) and reference.check_tag(last) then
     return { key = key, name = name, tag = last }
   end
-  return { key = key }
+  return { key = key, is_other = name ~= nil and not name:find("/_", 1, true) }
 end
 
 -- One that is no object: a link may lead to manifests that nobody will find.
@@ -81,7 +82,7 @@ function M.each(self, options, use)
   local top, err = objectstore.list_all(self.store, "manifests", "/")
   local found
   if top then
-    found, err = objectstore.list_all(self.store, "manifests/")
+    found, err = objectstore.list_all(self.store, "manifests/", nil, true)
   end
   if not found then
     return nil, err
@@ -96,13 +97,13 @@ function M.each(self, options, use)
   end
   local seen = options.seen or {}
   return self.task:each(found.keys, options.concurrency, function(info)
-    local stamp = ("%.0f:%.0f"):format(info.size, info.modified)
-    if is_type(info.key) or seen[info.key] == stamp then
+    -- not by size and time: within a second a tag can become another's of the same size
+    if is_type(info.key) or info.etag and seen[info.key] == info.etag then
       return true
     end
     local one, why = read(self, info.key)
     if one then
-      seen[info.key] = stamp
+      seen[info.key] = info.etag
       use(one)
     end
     return why == nil or nil, why
