@@ -286,7 +286,8 @@ int64_t ep_request_received(const struct ep_request *req)
 void ep_request_close(struct ep_request *req)
 {
   struct ep_err err;
-  if (req->phase != EP_PHASE_OVER || req->http) {
+  /* what was received and not read is lost, and its reader must not take that for the end */
+  if (req->phase != EP_PHASE_OVER || req->http || req->ring.n > 0) {
     (void)ep_fail(&err, "cancelled", "the request was closed");
     ep_request_failed(req, &err);
   }
