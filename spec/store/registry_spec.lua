@@ -192,6 +192,7 @@ describe("a manifest", function()
       end
       local err = kind("blob_unknown", home:put_manifest("a", "v1", manifest(core.digest("x"), 1)))
       assert.matches(core.digest("x"), err.message, 1, true)
+      assert.matches("again when a gc has removed it", err.message, 1, true)
       kind("size_mismatch", home:put_manifest("a", "v1", manifest(core.digest("{}"), 3)))
       kind("not_found", home:get_manifest("a", "v1"))
       assert(home:put_manifest("a", "v1", manifest(core.digest("x"), 1, ',"urls":["http://elsewhere/"]')))

@@ -126,8 +126,8 @@ function M.check_blobs(home, name, blobs)
   return home.task:each(distinct(blobs), ASKED, function(blob)
     local size, err = home:blob_size(name, blob.digest)
     if not size and err.kind == "not_found" then
-      return errors.fail("blob_unknown", ("the manifest needs blob %s, which is not in %s; "
-        .. "it has to be stored first"):format(blob.digest, home:describe()))
+      return errors.fail("blob_unknown", ("the manifest needs blob %s, which is not in %s; it has to be stored "
+        .. "first, and again when a gc has removed it meanwhile"):format(blob.digest, home:describe()))
     elseif not size then
       return nil, err
     elseif size ~= blob.size then
