@@ -72,7 +72,7 @@ local function take_manifest(state, one)
   state.manifests = state.manifests + 1
   if not one.name then -- no reference leads there, but generation 1 took other names: "Demo"
     if one.err then
-      report(state, one.key, nil, one.err)
+      report(state, one.key, one.is_other and one.key or nil, one.err)
     elseif one.members and one.members.schemaVersion == 1 then
       follow(state, one, one.key)
     end
