@@ -140,12 +140,12 @@ end
 
 local TRUTH = { ["1"] = true, ["true"] = true, ["yes"] = true, ["0"] = false, ["false"] = false, ["no"] = false }
 
--- One variable into a layer of its own.
-local function from_variable(name, place, value)
+-- One variable into a layer of its own; `what`: its name, for messages.
+local function from_variable(what, place, value)
   if place.boolean then
     local truth = TRUTH[value:lower()]
     if truth == nil then
-      return errors.fail("config", ("%s must be true or false, not %s"):format(name, text.quote(value)))
+      return errors.fail("config", ("%s must be true or false, not %s"):format(what, text.quote(value)))
     end
     value = truth
   end
@@ -158,7 +158,7 @@ local function lay_variables(self, get, origin)
   for name, place in pairs(schema.ENVIRONMENT) do
     local value = trim(get(name) or "")
     if value ~= "" then
-      local layer, err = from_variable(name, place, value)
+      local layer, err = from_variable(origin and origin .. ": " .. name or name, place, value)
       if not layer then
         return nil, err
       end

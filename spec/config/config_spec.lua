@@ -137,6 +137,19 @@ on_pushed = function(result) print(result.name, result.digest) end
       assert.equal("o", load_config({ env = { HOME = dir, EPOCH_S3_ENV_FILE = other } }).values.s3.region)
     end)
 
+    it("as a shell has it, with comments", function()
+      local path = file("shell.env", table.concat({
+        'export EPOCH_S3_ENDPOINT="store.example" # the \'new\' "one"', "export OTHER=1", "EPOCH_S3_BUCKET=b # ours",
+        "EPOCH_S3_ACCESS_KEY='a # b'", 'EPOCH_S3_SECRET_KEY="a"b"', "EPOCH_S3_REGION='' # none",
+        "export\tEPOCH_S3_SESSION_TOKEN=t#u",
+      }, "\r\n"))
+      local settings = assert(load_config { env = { EPOCH_S3_ENV_FILE = path } })
+      assert.same({
+        endpoint = "store.example", bucket = "b", access_key = "a # b", secret_key = 'a"b', session_token = "t#u",
+        prefix = "epoch/", env_file = path,
+      }, settings.values.s3)
+    end)
+
     it("and says what is wrong with it", function()
       local function refuses(words, source, mode)
         local path = file("bad.env", source, mode)
@@ -147,9 +160,12 @@ on_pushed = function(result) print(result.name, result.digest) end
         assert.is_nil(err.message:find("canary", 1, true))
       end
       refuses("bad.env:2: no KEY=VALUE", "#\ncanary")
-      refuses("bad.env:1: no KEY=VALUE", "export EPOCH_S3_SECRET_KEY=canary")
+      refuses("bad.env:1: no KEY=VALUE", "export canary")
+      refuses("bad.env:1: no KEY=VALUE", "exportEPOCH_S3_SECRET_KEY canary")
+      refuses("bad.env:2: the quotes of EPOCH_S3_SECRET_KEY are not closed", '\nEPOCH_S3_SECRET_KEY="canary')
+      refuses("bad.env:1: the quotes of EPOCH_S3_SECRET_KEY are not closed", "EPOCH_S3_SECRET_KEY='")
       refuses('bad.env:1: "EPOCH_S3_REGOIN" is unknown (did you mean "EPOCH_S3_REGION"?)', "EPOCH_S3_REGOIN=canary")
-      refuses("EPOCH_S3_SECURE must be true or false", "EPOCH_S3_SECURE=perhaps")
+      refuses("bad.env: EPOCH_S3_SECURE must be true or false", "EPOCH_S3_SECURE=perhaps")
       refuses("bad.env", "EPOCH_S3_REGION=canary", "666")
       local _, err = load_config { env = { EPOCH_S3_ENV_FILE = dir .. "/none.env" } }
       assert.matches("^s3.env_file: .*none.env", err.message)
