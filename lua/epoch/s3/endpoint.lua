@@ -43,7 +43,9 @@ end
 local function scheme_of(given, secure)
   local scheme, rest = given:match("^(%a[%w+.-]*)://(.*)$")
   scheme, rest = scheme and scheme:lower(), rest or given
-  if scheme and not DEFAULT_PORT[scheme] then
+  if rest:find("@", 1, true) then -- not quoted: what stands there is a secret
+    return errors.fail("config", "s3.endpoint has credentials in it: they are s3.access_key and s3.secret_key")
+  elseif scheme and not DEFAULT_PORT[scheme] then
     return bad("s3.endpoint", given, "only http and https are spoken")
   elseif scheme and secure ~= nil and secure ~= (scheme == "https") then
     return bad("s3.endpoint", given, ("s3.secure = %s says otherwise"):format(tostring(secure)))
