@@ -118,7 +118,8 @@ local function from_kubectl(task, program, namespace, name, what)
   if not result then
     return nil, errors.wrap(err, what)
   elseif result.code ~= 0 then
-    local said = result.stderr:match("([^\r\n]*%S)%s*$") or "it says nothing"
+    local said = result.stderr:match("([^\r\n]*%S)%s*$") or "it says nothing, " .. (result.code
+      and ("exit code %d"):format(result.code) or "ended by SIG" .. tostring(result.signal or result.number))
     return errors.fail(said:find("NotFound", 1, true) and "not_found" or "process",
       ("%s: kubectl: %s"):format(what, said))
   end
