@@ -91,7 +91,8 @@ function M.catalog(self)
   local bytes, info = self.store:read(M.CATALOG, catalog.MAX)
   if bytes then
     local read, err = catalog.parse(bytes)
-    return read, err and errors.wrap(err, ("read %s/%s"):format(self.store:describe(), M.CATALOG))
+    return read, err and errors.new(err.kind, ("%s/%s is broken: %s; rebuild_catalog makes it anew, as does the next "
+      .. "change of a tag"):format(self.store:describe(), M.CATALOG, err.message), { cause = err })
   elseif info.kind ~= "not_found" then
     return nil, info
   end
