@@ -10,7 +10,7 @@ local M = {}
 -- What every command takes, before or after its name.
 local GLOBAL = {
   { "--config", "A configuration instead of the usual ones.", "FILE", "config_file" },
-  { "--registry", "The home to work with: a registry, file:///DIR, oci:DIR.", "HOME" },
+  { "--registry", "The home to work with: a registry, file:///DIR, s3://BUCKET, oci:DIR.", "HOME" },
   { "--plain-http", "Registries without a scheme are spoken to without TLS." },
   { "--ca-cert", "Certificates to trust beside the system's.", "FILE" },
   { "--concurrency", "How many layers at once.", "N" },
