@@ -22,6 +22,7 @@ local PUBLIC = {
   manifest = "epoch.manifest",
   media = "epoch.media",
   migrate = "epoch.migrate",
+  objectstore = "epoch.objectstore",
   ports = "epoch.ports",
   puller = "epoch.puller",
   reference = "epoch.reference",

@@ -1,5 +1,10 @@
---- Object stores: whole objects under keys with slashes in them. A directory is one
--- (epoch.objectstore.directory); everything above asks only for this:
+--- Object stores: whole objects under keys with slashes in them. A directory is one, a bucket another:
+--
+--     local store = objectstore.directory.open(task, "/srv/vms")
+--     local store = assert(objectstore.s3.open(task, { bucket = "vms", endpoint = "https://store.example",
+--       access_key = "…", secret_key = "…" }))
+--
+-- Everything above asks only for this:
 --
 --     store:get(key, { offset =, length = }?)  -> source, info | nil, err
 --     store:read(key, max)                     -> bytes, info | nil, err     small ones, at once
@@ -40,7 +45,17 @@ local errors = require "epoch.errors"
 local random = require "epoch.random"
 local text = require "epoch.text"
 
-local M = {}
+-- Each is loaded when it is first asked for: they are made of what is here, and a directory needs no HTTP.
+local STORES = { directory = "epoch.objectstore.directory", s3 = "epoch.objectstore.s3" }
+
+local M = setmetatable({}, {
+  __index = function(self, name)
+    if STORES[name] then
+      rawset(self, name, require(STORES[name]))
+    end
+    return rawget(self, name)
+  end,
+})
 
 M.MAX_KEY = 1024
 local MAX_SEGMENT = 255

@@ -47,6 +47,14 @@ describe("a directory as a store", function()
     end)
   end)
 
+  it("is found by name beside the other kind", function()
+    local stores = require("epoch").objectstore
+    assert.equal(objectstore, stores)
+    assert.equal(directory, stores.directory)
+    assert.equal(require "epoch.objectstore.s3", stores.s3)
+    assert.is_nil(stores.tape)
+  end)
+
   it("may be in the root of the file system, where one may write there", function()
     with_task(function(task)
       local store = directory.open(task, "/")
