@@ -29,9 +29,12 @@ local BY_STATUS = {
   [501] = "unsupported", [504] = "timeout", [505] = "unsupported",
 }
 
+local ELSEWHERE = "the bucket is reached elsewhere: set s3.endpoint, or s3.region"
+
 local HELP = {
   InvalidAccessKeyId = "is s3.access_key one of this store?",
   NoSuchBucket = "make the bucket first, or name another one",
+  PermanentRedirect = ELSEWHERE, TemporaryRedirect = ELSEWHERE,
   RequestTimeTooSkewed = "set the clock of this machine",
   SignatureDoesNotMatch = "is s3.secret_key right?",
 }
