@@ -44,6 +44,7 @@
 local errors = require "epoch.errors"
 local random = require "epoch.random"
 local text = require "epoch.text"
+local whole = require "epoch.whole"
 
 -- Each is loaded when it is first asked for: they are made of what is here, and a directory needs no HTTP.
 local STORES = { directory = "epoch.objectstore.directory", s3 = "epoch.objectstore.s3" }
@@ -100,6 +101,15 @@ function M.check_prefix(prefix)
     return true
   end
   return M.check_key(type(prefix) == "string" and prefix:gsub("(.)/$", "%1") or prefix)
+end
+
+--- Raises in the name of who called `put` unless that was given a size.
+---@param size any
+function M.check_size(size)
+  local n = whole.from(size)
+  if not n or n < 0 then
+    error(("store:put: the size must be a whole number of bytes, not %s"):format(tostring(size)), 3)
+  end
 end
 
 --- Every key and prefix of a listing, page after page, as one page.

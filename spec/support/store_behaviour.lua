@@ -200,6 +200,9 @@ local function describe_bodies(with_store)
       kind("size_mismatch", store:put("k", 2, "abc"))
       kind("size_mismatch", store:put("k", 4, piped(store, "abc")))
       kind("size_mismatch", store:put("k", 2, piped(store, "abc")))
+      for _, size in pairs { false, "3", -1, 2.5, 2 ^ 60 } do
+        assert.error_matches(function() store:put("k", size or nil, "abc") end, "store:put: the size must be")
+      end
       kind("digest_mismatch", store:put("k", 3, "abc", { digest = core.digest("abd") }))
       kind("digest_mismatch", store:put("k", 3, piped(store, "abc"), { digest = core.digest("abd", "sha512") }))
       local long = ("l"):rep(2 * 1024 * 1024)
@@ -368,6 +371,12 @@ local function describe_listing(with_store)
       assert.same({ "a/3", "ab", "b/c/d/e" }, M.names(store:list("", { after = "a/2/y" })))
       assert.same({ "a/2/y", "a/3" }, M.names(store:list("a/", { after = "a/2/x" })))
       assert.same({ "ab" }, M.names(store:list("", { after = "a/", delimiter = "/" })))
+      local page = store:list("a/", { after = "a/", delimiter = "/" })
+      assert.same({ { "a/1", "a/3" }, { "a/2/" } }, { M.names(page), page.prefixes })
+      assert.same({ "a/2/x", "a/2/y" }, M.names(store:list("a/2/", { after = "a/", delimiter = "/" })))
+      for _, options in ipairs { { after = "c" }, { after = "b/", delimiter = "/" } } do
+        assert.same({ keys = {}, prefixes = {}, more = false }, store:list("", options))
+      end
     end)
   end)
 end

@@ -241,6 +241,7 @@ end
 
 function Directory:put(key, size, body, given)
   given = options.check("store:put", PUT, given)
+  objectstore.check_size(size)
   local path, err = path_of(self, key)
   local ok = path
   if ok and (given.if_match or given.if_none_match) then

@@ -1,6 +1,5 @@
---- A bucket of an S3 store, or what lies there under a prefix, as an object store.
---
--- ETags are the store's own, as it writes them.
+--- A bucket of an S3 store, or what lies there under a prefix, as an object store. ETags are the
+-- store's own, as it writes them.
 local bodies = require "epoch.body"
 local calendar = require "epoch.calendar"
 local copies = require "epoch.s3.copy"
@@ -246,6 +245,7 @@ end
 
 function S3:put(key, size, body, given)
   given = options.check("store:put", PUT, given)
+  objectstore.check_size(size)
   local at, err = full(self, key)
   if not at then
     bodies.drop(body)

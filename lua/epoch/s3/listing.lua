@@ -252,16 +252,18 @@ function M.page(store, prefix, given)
     store = store, base = store.base, below = store.base .. prefix, page = page, limit = given.limit,
     delimiter = given.delimiter, etags = given.etags,
   }
+  local from
   if given.after then -- what begins with a prefix that was told is not told again
-    state.after = store.base .. given.after .. (given.delimiter and given.after:sub(-1) == "/" and LAST or "")
-    state.last_key, state.last_prefix = state.after, state.after
+    local is_prefix = given.delimiter and given.after:sub(-1) == "/" and #given.after > #prefix
+    from = store.base .. given.after .. (is_prefix and LAST or "")
+    state.after, state.last_key, state.last_prefix = from, from, from
   end
   page.more, err = fetch(state)
   if page.more == nil then
     return nil, err
   end
   local last = larger(state.last_key, state.last_prefix)
-  page.last = last and last:sub(#store.base + 1)
+  page.last = last ~= from and last:sub(#store.base + 1) or nil
   return page
 end
 
