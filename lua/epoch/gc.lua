@@ -88,10 +88,17 @@ local function read_manifests(state)
   end)
 end
 
--- A catalog that has names beside a store that has no manifest: a part of it is not there.
+-- A catalog that has names, or cannot be read, beside a store that has no manifest: a part of it is
+-- not there.
 local function check_catalog(state)
-  local listed = state.manifests == 0 and state.home:get_catalog()
+  if state.manifests > 0 then
+    return true
+  end
+  local listed, unread = state.home:get_catalog()
   local name = listed and next(listed.repositories)
+  if unread then
+    table.insert(state.doubts, unread)
+  end
   if not name then
     return true
   end
