@@ -56,6 +56,13 @@ describe("the endpoint of a bucket", function()
     for _, bucket in ipairs { "", "ab", "a/b", "../x", "a..b", "-ab", "ab-", "a b c", ("b"):rep(256), "a%2fb" } do
       refused({ bucket = bucket }, "s3.bucket")
     end
+    for _, region in ipairs { "a/b", "a b", "a\n", "\195\164" } do
+      refused({ region = region, endpoint = "x" }, "s3.region = ")
+    end
+    for _, name in ipairs { "http://10.0.0.1:9000", "127.0.0.1", "[::1]", "https://[::1]:9000" } do
+      refused({ endpoint = name, path_style = false }, "before an address; set s3.path_style = true")
+    end
+    assert(new { endpoint = "10.0.0.1.example", path_style = false })
     refused({ bucket = "Upper_Case", endpoint = "x", path_style = false }, "set s3.path_style = true")
   end)
 end)

@@ -72,7 +72,7 @@ local function credentials_of(given)
       return errors.fail("config", ("s3.%s is not set, nor EPOCH_S3_%s"):format(name, name:upper()))
     end
   end
-  for _, name in ipairs { "access_key", "session_token", "region" } do
+  for _, name in ipairs { "access_key", "session_token" } do
     if given[name] and given[name]:find("[^\33-\126]") then
       return errors.fail("config", ("s3.%s has characters that none has"):format(name))
     end

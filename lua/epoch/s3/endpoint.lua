@@ -35,6 +35,11 @@ function M.check_bucket(bucket)
   return true
 end
 
+-- No name can stand before an address.
+local function is_address(host)
+  return host:find("^%[") ~= nil or host:find("^%d+%.%d+%.%d+%.%d+%f[:%z]") ~= nil
+end
+
 -- Can it stand before a host's name, also in a certificate's eyes?
 local function is_label(bucket)
   return #bucket <= 63 and bucket:find("^[a-z0-9][a-z0-9-]*[a-z0-9]$") ~= nil
@@ -75,6 +80,9 @@ function M.new(options)
   if not ok then
     return bad("s3.bucket", options.bucket, why)
   end
+  if options.region:find("[^%w._-]") then -- it is a part of what is signed
+    return bad("s3.region", options.region, "a region is letters, digits, \".\", \"-\" and \"_\"")
+  end
   local given = options.endpoint or ("s3.%s.amazonaws.com"):format(options.region)
   local scheme, name = scheme_of(given, options.secure)
   if not scheme then
@@ -90,6 +98,8 @@ function M.new(options)
     path_style = not amazon or not is_label(options.bucket)
   elseif not path_style and not is_label(options.bucket) then
     return bad("s3.bucket", options.bucket, "it cannot be part of a host's name; set s3.path_style = true")
+  elseif not path_style and is_address(host) then
+    return bad("s3.endpoint", given, "the bucket cannot stand before an address; set s3.path_style = true")
   end
   return setmetatable({
     scheme = scheme, bucket = options.bucket,
