@@ -168,10 +168,14 @@ local function lay_variables(self, get, origin)
   return true
 end
 
--- The file of variables that is named, else the user's own, which need not be there.
-local function lay_env_file(self, getenv)
+-- The file of variables that is named (in `layers` that are laid later, too: the last wins),
+-- else the user's own, which need not be there.
+local function lay_env_file(self, getenv, layers)
   local path = trim(getenv("EPOCH_S3_ENV_FILE") or "")
   path = path ~= "" and path or self.values.s3.env_file
+  for _, layer in ipairs(layers) do
+    path = layer.s3 and layer.s3.env_file or path
+  end
   local own = user_directory(getenv)
   local name = path or own and own .. "/s3.env"
   if not name then
@@ -212,7 +216,7 @@ function M.load(given)
     end
     self:lay(layer, path)
   end
-  local ok, err = lay_env_file(self, getenv)
+  local ok, err = lay_env_file(self, getenv, { configured, above })
   if ok then
     ok, err = lay_variables(self, getenv)
   end

@@ -137,6 +137,17 @@ on_pushed = function(result) print(result.name, result.digest) end
       assert.equal("o", load_config({ env = { HOME = dir, EPOCH_S3_ENV_FILE = other } }).values.s3.region)
     end)
 
+    it("that scripts name, too", function()
+      local one, other = file("one.env", "EPOCH_S3_REGION=one"), file("other.env", "EPOCH_S3_REGION=other")
+      local given = { configured = { s3 = { env_file = one } }, env = { EPOCH_S3_ENV_FILE = other } }
+      assert.equal("one", load_config(given).values.s3.region)
+      given.options = { s3 = { env_file = other } }
+      local settings = load_config(given)
+      assert.same({ "other", other }, { settings.values.s3.region, settings.values.s3.env_file })
+      given.options.s3.region = "option"
+      assert.equal("option", load_config(given).values.s3.region)
+    end)
+
     it("as a shell has it, with comments", function()
       local path = file("shell.env", table.concat({
         'export EPOCH_S3_ENDPOINT="store.example" # the \'new\' "one"', "export OTHER=1", "EPOCH_S3_BUCKET=b # ours",
