@@ -168,6 +168,33 @@ describe_or_skip("an S3 store", function()
       assert.equal(0, uploads())
     end)
 
+    it("are not there when they change while they are sent, though they were as promised before", function()
+      work.in_directory(function(dir)
+        local path, bytes = dir .. "/f", work.noise(20 * MIB)
+        work.write_file(path, bytes)
+        local store, changed = large { parallel = 1 }, false
+        local function change_the_last_part(sent)
+          if sent > 6 * MIB and not changed then
+            local f = assert(io.open(path, "r+b"))
+            f:seek("set", 16 * MIB)
+            f:write("another")
+            f:close()
+            changed = true
+          end
+        end
+        kind("digest_mismatch", store:put("changed", #bytes, core.file(path), {
+          digest = core.digest(bytes), on_progress = change_the_last_part }))
+        assert.is_true(changed)
+        kind("not_found", store:head("changed"))
+        changed = false
+        kind("truncated", store:put("cut", #bytes, core.file(path), { on_progress = function()
+          changed = changed or os.execute(("truncate -s 7M '%s'"):format(path))
+        end, digest = core.digest(work.read_file(path)) }))
+        kind("not_found", store:head("cut"))
+        assert.equal(0, uploads())
+      end)
+    end)
+
     it("go in one piece under conditions", function()
       local bytes = work.noise(7 * MIB)
       local store = large()

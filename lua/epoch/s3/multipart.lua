@@ -1,6 +1,8 @@
 --- Large objects: sent in parts, several at a time, each as often as it takes, and put
 -- together at the end. What fails is taken back, so that no parts lie there and cost.
+local core = require "epoch.core"
 local errors = require "epoch.errors"
+local queues = require "epoch.queue"
 local retry = require "epoch.client.retry"
 local sigv4 = require "epoch.s3.sigv4"
 local xml = require "epoch.s3.xml"
@@ -54,14 +56,17 @@ end
 ---@param number integer
 ---@param offset integer
 ---@param length integer
+---@param payload string? what it is signed with, where that is known
 ---@return string?
 ---@return epoch.Error?
-function M.put_part(upload, number, offset, length)
-  local payload, err = upload.payload(offset, length)
+function M.put_part(upload, number, offset, length, payload)
+  local answer, err
+  if not payload then
+    payload, err = upload.payload(offset, length)
+  end
   if not payload then
     return nil, err
   end
-  local answer
   answer, err = upload.session:ask(function()
     local source, why = upload.content:part(offset, length)
     return source and {
@@ -81,32 +86,90 @@ function M.put_part(upload, number, offset, length)
   return etag
 end
 
--- The whole is hashed while its parts are on their way: nothing is put together before.
-local function verify(upload)
-  local algorithm = upload.digest:match("^[^:]+")
-  local digests, err = upload.content:digests(0, upload.size, { algorithm })
-  if digests and digests[algorithm] ~= upload.digest then
-    return errors.fail("digest_mismatch", ("%s is %s, not %s"):format(upload.what, digests[algorithm], upload.digest))
+-- Where each part is.
+local function ranges_of(upload)
+  local length, ranges = part_size(upload.size, upload.part_size), {}
+  for number = 1, math.ceil(upload.size / length) do
+    local offset = (number - 1) * length
+    ranges[number] = { number = number, offset = offset, length = math.min(length, upload.size - offset) }
   end
-  return digests and true, err
+  return ranges
+end
+
+-- Hashes a part, and all of them with the same bytes: what the part is signed with.
+local function seal(upload, range, all)
+  local source, err = upload.content:part(range.offset, range.length)
+  local hashed
+  if source then
+    hashed, err = upload.task:flow {
+      source = source, sink = all, more = true, hash = "sha256", size = range.length, what = upload.what,
+    }
+  end
+  return hashed and hashed.digest:match("%x+$"), err
+end
+
+-- Seals the parts one after the other, and puts each where it is sent from. What changes before that is
+-- refused by the store, for it has been signed.
+local function seal_all(upload, ranges, queue)
+  local algorithm = upload.digest:match("^[^:]+")
+  local all = core.tap(nil, { hash = algorithm })
+  local ok, err = true, nil
+  for _, range in ipairs(ranges) do
+    if ok then
+      range.payload, err = seal(upload, range, all)
+      ok = range.payload
+    end
+    if ok then
+      ok, err = queue:put(range)
+    end
+  end
+  local digest = ok and all:digest(algorithm)
+  all:close()
+  if ok and digest ~= upload.digest then
+    return errors.fail("digest_mismatch", ("%s is %s, not %s"):format(upload.what, digest, upload.digest))
+  end
+  return ok and true, err
+end
+
+-- Sends the parts while those behind them are hashed: nothing is put together before all of them are.
+local function send_sealed(upload, ranges, send)
+  local queue = queues.new(upload.task, upload.parallel)
+  local functions = { function()
+    local ok, err = seal_all(upload, ranges, queue)
+    queue:finish()
+    return ok, err
+  end }
+  for _ = 1, upload.parallel do
+    functions[#functions + 1] = function()
+      local range, err, ok
+      repeat
+        range, err = queue:take()
+        ok = range == false or nil
+        if range then
+          ok, err = send(range)
+        end
+      until not range or not ok
+      return ok, err
+    end
+  end
+  local ok, err = upload.task:all(functions)
+  queue:close()
+  return ok, err
 end
 
 local function send_parts(upload)
-  local functions, parts, parallel = {}, {}, upload.parallel
+  local ranges, parts = ranges_of(upload), {}
+  local function send(range)
+    local etag, err = M.put_part(upload, range.number, range.offset, range.length, range.payload)
+    parts[range.number] = etag
+    return etag, err
+  end
+  local ok, err
   if upload.digest then
-    functions[1], parallel = function() return verify(upload) end, parallel + 1
+    ok, err = send_sealed(upload, ranges, send)
+  else
+    ok, err = upload.task:each(ranges, upload.parallel, send)
   end
-  local length = part_size(upload.size, upload.part_size)
-  local count = math.ceil(upload.size / length)
-  for number = 1, count do
-    functions[#functions + 1] = function()
-      local offset = (number - 1) * length
-      local etag, err = M.put_part(upload, number, offset, math.min(length, upload.size - offset))
-      parts[number] = etag
-      return etag, err
-    end
-  end
-  local ok, err = upload.task:all(functions, parallel)
   return ok and parts, err
 end
 
