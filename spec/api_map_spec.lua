@@ -107,7 +107,7 @@ local function cocoon_root(task, dir)
     db.names.demo = "ID"
     db.snapshots.ID = {
       id = "ID", name = "demo", description = "d", image = "i", image_blob_ids = { x = true }, cpu = 1,
-      memory = 1, storage = 1, nics = 1, created_at = "T", pending = true, data_dir = "/d",
+      memory = 1, storage = 1, nics = 1, created_at = "2026-01-01T00:00:00Z", pending = true, data_dir = "/d",
     }
     return true
   end))

@@ -41,6 +41,22 @@ function M.rfc3339(text)
   return seconds >= FIRST and seconds <= LAST and seconds or nil
 end
 
+--- Is it a time that also strict readers take, cocoon among them: nothing left out, a day that there
+--- is, of any year?
+---@param text string
+---@return boolean
+function M.is_strict(text)
+  local y, mo, d, h, mi, s, fraction, zone =
+    text:match("^(%d%d%d%d)-(%d%d)-(%d%d)T(%d%d):(%d%d):(%d%d)([.%d]*)([Z+-].*)$")
+  y, mo, d, h, mi, s = tonumber(y), tonumber(mo), tonumber(d), tonumber(h), tonumber(mi), tonumber(s)
+  if not y or not in_range(mo, d, h, mi, s) or s == 60 or days(y, mo, d) >= days(y, mo + 1, 1) then
+    return false
+  end
+  local zh, zm = zone:match("^[+-](%d%d):(%d%d)$")
+  return (fraction == "" or fraction:find("^%.%d+$") ~= nil)
+    and (zone == "Z" or zh ~= nil and tonumber(zh) <= 23 and tonumber(zm) <= 59)
+end
+
 local MONTHS = { Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9,
   Oct = 10, Nov = 11, Dec = 12 }
 

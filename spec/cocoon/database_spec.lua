@@ -89,11 +89,26 @@ describe("cocoon's database", function()
       { id = "x", created_at = T, cpu = "2" }, { id = "x", created_at = T, queue_size = 256 },
       { id = "x", created_at = T, image_blob_ids = { "h" } },
       { id = "x", created_at = T, image_blob_ids = { h = {} } },
+      { id = "x", created_at = "" }, { id = "x", created_at = "yesterday" },
+      { id = "x", created_at = "2026-02-30T00:00:00Z" },
     } do
       local db = database.empty()
       db.snapshots.x = record
       assert.has_error(function() database.encode(db) end)
     end
+  end)
+
+  it("gets no time that cocoon could not read, and keeps what it had for one", function()
+    local bytes = '{"snapshots":{"x":{"id":"x","created_at":""}},"names":{}}'
+    local db = assert(database.parse(bytes))
+    db.snapshots.x.cpu = 1
+    assert.equal('{"snapshots":{"x":{"id":"x","created_at":"","cpu":1}},"names":{}}\n', database.encode(db))
+    for _, wrong in ipairs { "T", "2026-11-21", false } do
+      db.snapshots.x.created_at = wrong or nil
+      assert.error_matches(function() database.encode(db) end, "created_at")
+    end
+    db.snapshots.x.created_at = T
+    assert.truthy(database.encode(db):find(T, 1, true))
   end)
 
   it("has text in it that is JSON for others, too", function()

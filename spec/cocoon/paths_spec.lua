@@ -209,7 +209,7 @@ describe("cocoon's list of snapshots", function()
         for i = 1, 20 do
           local name = arg[0] .. i
           assert(here:update_snapshot_db(function(db)
-            db.snapshots[name] = { id = name, name = name, created_at = "T" }
+            db.snapshots[name] = { id = name, name = name, created_at = "2026-01-01T00:00:00Z" }
             db.names[name] = name
             return true
           end))

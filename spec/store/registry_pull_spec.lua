@@ -137,7 +137,8 @@ describe("a pull into cocoon's directories", function()
         ["base image \"../x.qcow2\""] = function(m) m.baseImages.items[1].filename = "../x.qcow2" end,
         ["base image \"config.json\""] = function(m) m.baseImages.items[1].filename = "config.json" end,
         ["there twice"] = function(m) m.baseImages = json.array { m.baseImages.items[1], m.baseImages.items[1] } end,
-        ["createdAt"] = function(m) m.createdAt = nil end,
+        ["createdAt is missing"] = function(m) m.createdAt = nil end,
+        ["createdAt is \"2026-02-30T00:00:00Z\""] = function(m) m.createdAt = "2026-02-30T00:00:00Z" end,
       } do
         local ok, err = pull.pull(task, put(home, change), here, SNAPSHOT)
         assert.is_nil(ok, words)

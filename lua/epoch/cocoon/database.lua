@@ -8,6 +8,7 @@
 --
 -- Newer cocoons write more than is known here: what stays in its place is written as it came, to
 -- the digit, its unknown members too.
+local calendar = require "epoch.calendar"
 local errors = require "epoch.errors"
 local json = require "epoch.json"
 local options = require "epoch.options"
@@ -41,14 +42,20 @@ local RULES = {
   set = { map = { enum = { true } } },
 }
 
-local RECORD, NEW, KIND, ALWAYS = {}, {}, {}, {}
+-- One that is none and cocoon reads nothing at all any more.
+local function is_time(value)
+  return calendar.is_strict(value), "is no time that cocoon can read"
+end
+
+local RECORD, TIMED, NEW, KIND, ALWAYS = {}, {}, {}, {}, {}
 for _, field in ipairs(FIELDS) do
   local name, kind = field[1], field[2]
-  RECORD[name], NEW[name] = RULES[kind], RULES[kind]
+  RECORD[name], TIMED[name], NEW[name] = RULES[kind], RULES[kind], RULES[kind]
   KIND[name], ALWAYS[name] = kind, field.always
 end
 NEW.id = { type = "string", required = true, min = 1 }
-NEW.created_at = { type = "string", required = true }
+NEW.created_at = { type = "string", required = true, check = is_time }
+TIMED.created_at = NEW.created_at
 
 ---@class epoch.cocoon.record
 ---@field id string
@@ -225,7 +232,8 @@ local function is_same(a, b)
 end
 
 local function write_record(record, as_read)
-  local checked = options.check("a record of snapshots.json", as_read and RECORD or NEW, record)
+  local rules = not as_read and NEW or record.created_at == as_read.values.created_at and RECORD or TIMED
+  local checked = options.check("a record of snapshots.json", rules, record)
   local members, written = {}, {}
   for _, member in ipairs(as_read and as_read.members or {}) do
     local name = member[1]

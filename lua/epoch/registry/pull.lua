@@ -4,6 +4,7 @@
 --     local m = assert(epoch.registry.pull(task, home, epoch.cocoon.paths.new {}, { name = "demo", tag = "v1" }))
 --
 -- A file that is there is used only when its size and digest are right.
+local calendar = require "epoch.calendar"
 local core = require "epoch.core"
 local errors = require "epoch.errors"
 local listeners = require "epoch.listeners"
@@ -128,8 +129,9 @@ local function plan(home, here, opts)
     return nil, manifest.wrong_kind(m, what, "snapshot")
   elseif m and m.generation ~= 1 then
     return errors.fail("unsupported", ("manifest %s is not of generation 1; cocoon imports it"):format(what))
-  elseif m and not m.created_at then
-    return errors.fail("invalid", ("manifest %s: createdAt is missing"):format(what))
+  elseif m and not calendar.is_strict(m.created_at or "") then
+    return errors.fail("invalid", ("manifest %s: createdAt is %s, which is no time that cocoon can read"):format(what,
+      text.value(m.created_at)))
   end
   local data_dir, files
   if m then
