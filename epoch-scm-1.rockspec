@@ -391,6 +391,7 @@ build = {
     ["epoch.locate"] = "lua/epoch/locate.lua",
     ["epoch.lock"] = "lua/epoch/lock.lua",
     ["epoch.manifest"] = "lua/epoch/manifest.lua",
+    ["epoch.manifest.early"] = "lua/epoch/manifest/early.lua",
     ["epoch.manifest.v1"] = "lua/epoch/manifest/v1.lua",
     ["epoch.media"] = "lua/epoch/media.lua",
     ["epoch.migrate"] = "lua/epoch/migrate.lua",

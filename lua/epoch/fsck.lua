@@ -9,6 +9,7 @@
 -- and those the tags that stand for them. What nothing needs is broken all the same.
 local blobs = require "epoch.objectstore.blobs"
 local core = require "epoch.core"
+local early = require "epoch.manifest.early"
 local errors = require "epoch.errors"
 local graphs = require "epoch.fsck.graph"
 local listeners = require "epoch.listeners"
@@ -73,7 +74,7 @@ local function take_manifest(state, one)
   if not one.name then -- no reference leads there, but generation 1 took other names: "Demo"
     if one.err then
       report(state, one.key, one.is_other and one.key or nil, one.err)
-    elseif one.members and one.members.schemaVersion == 1 then
+    elseif one.members and early.is_first(one.members) then
       follow(state, one, one.key)
     end
     return

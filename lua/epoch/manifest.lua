@@ -6,6 +6,7 @@
 --     m.layers[1].title           --> "config.json"
 local core = require "epoch.core"
 local descriptors = require "epoch.descriptor"
+local early = require "epoch.manifest.early"
 local errors = require "epoch.errors"
 local json = require "epoch.json"
 local media = require "epoch.media"
@@ -140,7 +141,7 @@ function M.parse(bytes, content_type)
     return errors.fail("unsupported", "manifest: a docker image of schema 1, which nothing makes any "
       .. "more; push the image again with a newer docker")
   end
-  local read = READ[object.schemaVersion]
+  local read = READ[early.is_first(object) and 1 or object.schemaVersion]
   if not read then
     return errors.fail("unsupported", ("manifest: schemaVersion is %s, only 1 and 2 are read; a "
       .. "newer epoch may know it"):format(text.value(object.schemaVersion)))

@@ -116,6 +116,27 @@ describe("a manifest of generation 1", function()
     end
   end)
 
+  it("is known without a version, as the first programs wrote it", function()
+    local first = { schemaVersion = "none", snapshotId = "none", snapshotID = "ID1", pushedAt = "none",
+                    layers = files("config.json", "overlay.qcow2") }
+    for _, version in ipairs { "none", 0, json.null } do
+      first.schemaVersion = version
+      for _, parse in ipairs { manifest.parse, v1.parse } do
+        local m = assert(parse(text(first)))
+        assert.same({ 1, "ID1", "overlay.qcow2", "sha256:" .. HEX, v1.CONFIG, "T" }, {
+          m.generation, m.snapshot_id, m.layers[2].title, m.layers[2].digest, m.layers[1].media_type, m.created_at })
+        assert.equal("snapshot", manifest.classify(m))
+      end
+    end
+    first.snapshotId = "ID2"
+    assert.equal("ID2", assert(v1.parse(text(first))).snapshot_id)
+    for _, over in ipairs { { layers = "none" }, { layers = json.array {} }, { layers = json.array { 7 } },
+                            { layers = json.array { { digest = HEX } } } } do
+      over.schemaVersion = "none"
+      refused("unsupported", "", text(over))
+    end
+  end)
+
   it("is an image where there are disks and nothing else", function()
     local function kind(over)
       return manifest.classify(assert(manifest.parse(text(over))))
@@ -125,6 +146,7 @@ describe("a manifest of generation 1", function()
     assert.equal("cloud-image", kind { layers = files("disk.raw", "disk.raw.part.0") })
     assert.equal("snapshot", kind { layers = files("overlay.qcow2", "config.json") })
     assert.equal("snapshot", kind { layers = files("overlay.qcow2"), baseImages = files("base.qcow2") })
+    assert.equal("snapshot", kind { layers = files("overlay.qcow2"), imageBlobIDs = { [HEX] = HEX } })
     assert.equal("snapshot", kind { layers = files("disk.qcow2.part.") })
     assert.equal("unknown", kind { layers = json.array {} })
     assert.equal("unknown", kind { layers = json.null })

@@ -8,6 +8,7 @@
 -- descriptors, a file's name is its title, and bare hex digits are a digest like any other.
 local core = require "epoch.core"
 local descriptors = require "epoch.descriptor"
+local early = require "epoch.manifest.early"
 local errors = require "epoch.errors"
 local json = require "epoch.json"
 local options = require "epoch.options"
@@ -91,11 +92,8 @@ local function read_layer(value, where)
   end
   local bare = type(value.digest) == "string" and not value.digest:find(":", 1, true)
   local media_type = present(value.mediaType) and value.mediaType or M.media_type_for_file(title)
-  local d
-  d, err = descriptors.read({
-    digest = bare and "sha256:" .. value.digest or value.digest, size = value.size,
-    mediaType = media_type,
-  }, "manifest: " .. where)
+  local digest, d = bare and "sha256:" .. value.digest or value.digest
+  d, err = descriptors.read({ digest = digest, size = value.size, mediaType = media_type }, "manifest: " .. where)
   if d then
     d.title = title
   end
@@ -136,11 +134,11 @@ local function read_ids(object)
 end
 
 -- Member, what it is, and its name in Lua, in the order in which they are written.
-local TEXT, WHOLE, LAYERS, IDS = "text", "whole", "layers", "ids"
+local TEXT, ID, WHOLE, LAYERS, IDS = "text", "id", "whole", "layers", "ids"
 local FIELDS = {
   { "name", TEXT, "name" },
   { "tag", TEXT, "tag" },
-  { "snapshotId", TEXT, "snapshot_id" },
+  { "snapshotId", ID, "snapshot_id" },
   { "image", TEXT, "image", optional = true },
   { "imageBlobIDs", IDS, "image_blob_ids", optional = true },
   { "cpu", WHOLE, "cpu", optional = true },
@@ -157,6 +155,9 @@ local FIELDS = {
 local READ = {
   [TEXT] = function(object, name)
     return descriptors.text(object, name, "manifest")
+  end,
+  [ID] = function(object, name)
+    return descriptors.text({ [name] = early.snapshot_id(object) }, name, "manifest")
   end,
   [WHOLE] = function(object, name)
     local n = present(object[name]) and object[name] or 0
@@ -200,7 +201,7 @@ function M.parse(bytes)
   local object, err = json.decode(bytes)
   if err then
     return nil, errors.new(err.kind, "manifest: " .. err.message)
-  elseif type(object) ~= "table" or object.schemaVersion ~= 1 or present(object.fsLayers) then
+  elseif type(object) ~= "table" or not early.is_first(object) or present(object.fsLayers) then
     return errors.fail("unsupported", "manifest: it is not of generation 1")
   end
   return M.read(object, { bytes = bytes, digest = core.digest(bytes) })
@@ -216,7 +217,7 @@ function M.classify(m)
   end
   if #m.layers == 0 then
     return "unknown"
-  elseif disks == #m.layers and #m.base_images == 0 then
+  elseif disks == #m.layers and #m.base_images == 0 and next(m.image_blob_ids) == nil then
     return "cloud-image"
   end
   return "snapshot"
@@ -291,8 +292,7 @@ function M.build(given)
   local bytes, err = json.encode(json.object(members), 2)
   if bytes and #bytes > json.MAX then
     return errors.fail("too_large", ("the manifest of %s would have %d bytes, at most %d can be "
-      .. "read again: the snapshot has too many files"):format(text.quote(parts.name), #bytes,
-      json.MAX))
+      .. "read again: the snapshot has too many files"):format(text.quote(parts.name), #bytes, json.MAX))
   end
   return bytes, err
 end

@@ -2,6 +2,7 @@
 -- served as, and which blobs must be there before it.
 local core = require "epoch.core"
 local descriptors = require "epoch.descriptor"
+local early = require "epoch.manifest.early"
 local errors = require "epoch.errors"
 local json = require "epoch.json"
 local manifest = require "epoch.manifest"
@@ -73,7 +74,7 @@ end
 ---@return { digest: epoch.digest, size: integer }[]?
 ---@return epoch.Error?
 function M.blobs(members)
-  local first = members.schemaVersion == 1
+  local first = early.is_first(members)
   local values, found = {}, {}
   if members.config ~= nil and members.config ~= json.null then
     values[1] = members.config

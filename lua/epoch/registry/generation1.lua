@@ -3,6 +3,7 @@
 -- A manifest is put by its digest before its tag, so that a gc finds it. Programs of generation 1 take
 -- what stands there for a tag, and know no digests: once the tag is there, the other goes. Who asks by
 -- digest gets the tag's (epoch.registry.untold), as with what those programs have pushed.
+local early = require "epoch.manifest.early"
 local manifests = require "epoch.objectstore.manifests"
 local objectstore = require "epoch.objectstore"
 local removal = require "epoch.registry.removal"
@@ -21,7 +22,7 @@ local function is_mixed(self, copies, own)
       end
     end
     local members = bytes and manifests.read(bytes)
-    if bytes and not (members and members.schemaVersion == 1) then
+    if bytes and not (members and early.is_first(members)) then
       return true
     end
   end

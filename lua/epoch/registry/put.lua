@@ -1,5 +1,6 @@
 --- Putting manifests into a registry in an object store. For epoch.registry, which takes its methods
 -- from here.
+local early = require "epoch.manifest.early"
 local errors = require "epoch.errors"
 local generation1 = require "epoch.registry.generation1"
 local manifests = require "epoch.objectstore.manifests"
@@ -87,7 +88,7 @@ function M:put_manifest(name, given, bytes, media_type, how)
   if etag and kind == "tag" then
     etag, err = tags_of.put(self, name, { given }, bytes)
   end
-  if etag and kind == "tag" and members.schemaVersion == 1 then
+  if etag and kind == "tag" and early.is_first(members) then
     etag, err = generation1.leave_as_it_was(self, name, digest, needed)
   end
   return etag and digest, err

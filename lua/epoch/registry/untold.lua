@@ -4,6 +4,7 @@
 -- Today a manifest is put by its digest before it gets a tag. So only tags that are older than
 -- anything there is by digest have to be read.
 local core = require "epoch.core"
+local early = require "epoch.manifest.early"
 local manifests = require "epoch.objectstore.manifests"
 local objectstore = require "epoch.objectstore"
 
@@ -36,7 +37,7 @@ end
 -- Others have a copy by digest, or are not what was stored.
 local function is_first(bytes)
   local members = manifests.read(bytes)
-  return members ~= nil and members.schemaVersion == 1
+  return members ~= nil and early.is_first(members)
 end
 
 --- The bytes of a manifest; false when no tag has it.
