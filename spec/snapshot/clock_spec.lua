@@ -39,6 +39,21 @@ describe("times", function()
     assert.is_nil(clock.parse(nil))
   end)
 
+  it("are told in UTC with all that is known of them", function()
+    for text, wanted in pairs {
+      ["2026-11-21T05:16:47.301435751Z"] = "2026-11-21T05:16:47.301435751Z",
+      ["2026-11-21T06:46:47.5000000004+01:30"] = "2026-11-21T05:16:47.5Z",
+      ["2026-11-20T23:16:47.000-06:00"] = "2026-11-21T05:16:47Z", ["1970-01-01T00:00:00Z"] = "1970-01-01T00:00:00Z",
+    } do
+      assert.equal(wanted, clock.in_utc(text))
+      assert.equal(wanted, clock.format(wanted))
+    end
+    for _, text in ipairs { "", "now", "1969-12-31T23:59:59Z", "0001-01-01T00:00:00Z" } do
+      assert.is_nil(clock.in_utc(text))
+    end
+    assert.is_nil(clock.in_utc(nil))
+  end)
+
   it("are read as they were written", function()
     for _, seconds in ipairs { 0, 1, 68169600, 1795238207, 4102444799, 4107542400 } do
       assert.equal(seconds, clock.parse(clock.format(seconds)))

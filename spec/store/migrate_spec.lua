@@ -122,15 +122,16 @@ for _, kind in ipairs { "file://", "oci:" } do
         assert.equal(results[1].digest, m.digest)
         assert.equal("snapshot", manifest.classify(m))
         assert.same({
-          [media.CREATED] = "2026-11-21T05:16:18Z", [media.BASE_IMAGE] = "base-images:" .. ID,
+          [media.CREATED] = "2026-11-21T05:16:18.457904159Z", [media.BASE_IMAGE] = "base-images:" .. ID,
           [media.SNAPSHOT_ID] = "W2JU6RNPEHO2QGIGBWCR34YDIT", [media.MIGRATED] = was.digest,
         }, m.annotations)
-        assert.equal("2026-11-21T06:16:18Z", parsed(to, "g-small", "v2").annotations[media.CREATED])
+        assert.equal("2026-11-21T06:16:18.457904159Z", parsed(to, "g-small", "v2").annotations[media.CREATED])
 
         -- the same files as cocoon's own export of that snapshot, with the same holes
         local today = json.decode(golden.read("v1-small/manifest.json"))
         local maps = json.decode(golden.read("v1-small/config.json")).files
         local config = assert(snapshot.fetch_snapshot_config(task, ports.downloader(to), "g-small", m.config))
+        assert.equal(was.created_at, config.created_at)
         for i, layer in ipairs(today.layers) do
           local title = layer.annotations[media.TITLE]
           assert.same({ layer.digest, layer.size, layer.mediaType, title },
@@ -204,6 +205,36 @@ describe("a migration", function()
       assert.same({ "g-small:v1 migrated " .. 7004 + first[1].layers[1].size, "g-small:v2 there 0" }, told(again))
       assert.equal(first[1].digest, again[1].digest)
       assert.truthy(core.stat(dir .. "/new/blobs/sha256/" .. BASE))
+    end)
+  end)
+
+  it("tells of when it was pushed what does not know when it was made, or says that it was before 1970", function()
+    with_homes("file://", function(task, from, to)
+      for tag, time in pairs { unknown = "0001-01-01T00:00:00Z", early = "1969-12-31T23:59:59Z" } do
+        local bytes = golden.read("gen1/manifest.json"):gsub('(createdAt": ")[^"]*', "%1" .. time)
+        assert(from:put_manifest("odd", tag, bytes))
+        assert(migrate.migrate(task, { from = from, to = to, names = { "odd" } }))
+        assert.equal("2026-11-21T05:18:10.843597284Z", parsed(to, "odd", tag).annotations[media.CREATED])
+      end
+    end)
+  end)
+
+  it("takes what the first programs wrote, without a version", function()
+    with_homes("file://", function(task, from, to)
+      local was = assert(manifest.parse(golden.read("gen1/manifest.json")))
+      local layers = {}
+      for i, layer in ipairs(was.layers) do
+        layers[i] = { filename = layer.title, digest = layer.digest:match("%x+$"), size = layer.size }
+      end
+      assert(from:put_manifest("first", "v1", assert(json.encode {
+        name = "first", tag = "v1", snapshotID = "ID1", layers = json.array(layers), totalSize = 1,
+        createdAt = "2026-04-01T10:00:00Z",
+      })))
+      assert.same({ "v1" }, from:tags("first"))
+      assert(migrate.migrate(task, { from = from, to = to, names = { "first" } }))
+      local m = parsed(to, "first", "v1")
+      assert.same({ "ID1", "2026-04-01T10:00:00Z" }, { m.annotations[media.SNAPSHOT_ID], m.annotations[media.CREATED] })
+      assert.equal(#was.layers, #m.layers)
     end)
   end)
 

@@ -1,6 +1,6 @@
 --- One artifact of generation 1 on its way to generation 2. Base images come first and the
 -- manifest last: whatever is cut short has no manifest there, and can be done again.
-local calendar = require "epoch.calendar"
+local clock = require "epoch.snapshot.clock"
 local cloudimg = require "epoch.cloudimg"
 local core = require "epoch.core"
 local errors = require "epoch.errors"
@@ -174,8 +174,7 @@ function Job:image(name, tag, m, created)
   local disks, err = cloudimg.disk_layers(m, name .. ":" .. tag)
   local built, ok
   if disks then
-    built, err = image.build(disks, { [media.CREATED] = os.date("!%Y-%m-%dT%H:%M:%SZ", created),
-                                      [media.MIGRATED] = m.digest })
+    built, err = image.build(disks, { [media.CREATED] = created, [media.MIGRATED] = m.digest })
   end
   if built then
     ok, err = image.put(self, built, name, name, tag)
@@ -185,11 +184,11 @@ end
 
 -- When it was made, or at least pushed.
 local function time_of(m)
-  local seconds = calendar.rfc3339(m.created_at) or calendar.rfc3339(m.pushed_at)
-  if not seconds or seconds < 0 then
+  local time = clock.in_utc(m.created_at) or clock.in_utc(m.pushed_at)
+  if not time then
     return errors.fail("invalid", "neither createdAt nor pushedAt is a time since 1970")
   end
-  return math.floor(seconds)
+  return time
 end
 
 -- Could it be brought there, as far as that is known without reading what is large?

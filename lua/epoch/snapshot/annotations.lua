@@ -27,7 +27,7 @@ end
 
 --- What no manifest can hold, even one without layers, is told before anything is moved.
 ---@param opts table
----@param now integer
+---@param now integer|string
 ---@return true?
 ---@return epoch.Error?
 function M.check(opts, now)

@@ -1,13 +1,13 @@
---- Times as they stand in artifacts: RFC 3339 in UTC, whole seconds when written here.
+--- Times as they stand in artifacts: RFC 3339 in UTC, whole seconds unless somebody has said more.
 local calendar = require "epoch.calendar"
 local errors = require "epoch.errors"
 
 local M = {}
 
---- Seconds since 1970 of what is to be called now: those given, else SOURCE_DATE_EPOCH where it
+--- What is to be called now, in seconds since 1970: what is given, else SOURCE_DATE_EPOCH where it
 -- is set, so that the same snapshot gives the same bytes.
----@param wanted? integer
----@return integer?
+---@param wanted? integer|string a text is a time already
+---@return integer|string|nil
 ---@return epoch.Error?
 function M.now(wanted)
   local given = os.getenv("SOURCE_DATE_EPOCH")
@@ -21,10 +21,23 @@ function M.now(wanted)
   return tonumber(given)
 end
 
----@param seconds integer
+---@param time integer|string
 ---@return string
-function M.format(seconds)
-  return os.date("!%Y-%m-%dT%H:%M:%SZ", seconds)
+function M.format(time)
+  return type(time) == "string" and time or os.date("!%Y-%m-%dT%H:%M:%SZ", time)
+end
+
+--- The same time in UTC, its fraction kept to the nanosecond; nil for none since 1970.
+---@param text? string RFC 3339
+---@return string?
+function M.in_utc(text)
+  local seconds = calendar.rfc3339(text)
+  if not seconds or seconds < 0 then
+    return nil
+  end
+  local fraction = text:match("%.(%d+)") or ""
+  fraction = fraction:sub(1, 9):gsub("0+$", "")
+  return os.date("!%Y-%m-%dT%H:%M:%S", seconds) .. (fraction ~= "" and "." .. fraction or "") .. "Z"
 end
 
 --- Seconds since 1970 of an RFC 3339 time; nil for anything else.

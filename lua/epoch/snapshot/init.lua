@@ -6,6 +6,7 @@
 --
 -- Uploader, downloader and runner are ports (epoch.ports, epoch.cocoon): what a script hands
 -- in is as good as what this project has.
+local calendar = require "epoch.calendar"
 local cocoon = require "epoch.cocoon"
 local core = require "epoch.core"
 local manifest = require "epoch.manifest"
@@ -34,6 +35,12 @@ function M.pusher(given)
   return setmetatable(opts, Pusher)
 end
 
+-- Seconds, or RFC 3339 as it is to be written.
+local function is_time(time)
+  return type(time) == "number" or calendar.is_strict(time), "must be seconds since 1970, or a time such as "
+    .. "2026-11-21T05:16:18.5Z"
+end
+
 local PUSH = {
   name = { type = "string", required = true },
   tag = { type = "string", default = "latest" },
@@ -42,7 +49,7 @@ local PUSH = {
   source = { type = "string" },
   revision = { type = "string" },
   annotations = { map = { type = "string" } },
-  created_at = { type = "integer", min = 0 }, -- seconds; SOURCE_DATE_EPOCH, or now
+  created_at = { type = { "integer", "string" }, min = 0, check = is_time }, -- seconds; SOURCE_DATE_EPOCH, or now
   concurrency = { type = "integer", min = 1, max = 64, default = 3 },
   spool_dir = { type = "string" },
   progress = { type = "function" }, -- (line)
