@@ -1,5 +1,6 @@
 --- What can be taken from the files of a machine, where a manifest of generation 1 does not say it.
 local core = require "epoch.core"
+local envelope = require "epoch.snapshot.envelope"
 local golden = require "spec.support.golden"
 local homes = require "epoch.home"
 local json = require "epoch.json"
@@ -25,10 +26,10 @@ local STATE = json.encode {
 
 describe("what a machine's files say", function()
   it("is found where cloud-hypervisor writes it", function()
-    assert.same({ values = { cpu = 4, memory = 1073741824, nics = 2 }, base_ids = { [A] = true, [B] = true } },
-      machine.of { STATE })
+    assert.same({ values = { cpu = 4, memory = 1073741824, nics = 2 }, extra = {},
+      base_ids = { [A] = true, [B] = true } }, machine.of { STATE })
     local config = json.encode { cpus = { boot_vcpus = 2 }, disks = json.array { { path = "/x/blobs/" .. C } } }
-    assert.same({ values = { cpu = 2, memory = 1073741824, nics = 2 },
+    assert.same({ values = { cpu = 2, memory = 1073741824, nics = 2 }, extra = {},
       base_ids = { [A] = true, [B] = true, [C] = true } }, machine.of { config, STATE })
   end)
 
@@ -43,6 +44,16 @@ describe("what a machine's files say", function()
     assert.same({}, machine.of({ '{"hypervisor":1,"image":"","cpu":-1,"memory":1.5,"nics":"2"}' }).values)
   end)
 
+  it("is taken with what a config has no place for", function()
+    local top = { windows = true, queue_size = 256, disk_queue_size = 128, no_direct_io = true,
+                  image_blob_ids = { [A] = json.empty_object, short = json.empty_object } }
+    assert.same({ values = { windows = true }, extra = { queue_size = 256, disk_queue_size = 128, no_direct_io = true },
+                  base_ids = { [A] = true } }, machine.of { json.encode(top) })
+    assert.same({ values = {}, extra = { queue_size = 1 }, base_ids = {} },
+      machine.of { '{"queue_size":1,"windows":false,"no_direct_io":"yes","disk_queue_size":0,"image_blob_ids":"'
+        .. A .. '"}', '{"queue_size":2}' })
+  end)
+
   it("is nothing where it is something else", function()
     for _, bytes in ipairs {
       "", "{", "[]", "7", '"x"', "null", '{"state":"Paused","devices":{"0":{"id":"d0"}}}',
@@ -50,7 +61,7 @@ describe("what a machine's files say", function()
       '{"name":"/x/blobs/' .. A .. '"}', '{"path":"/x/blobs/' .. A:upper() .. '"}', '{"cpus":2,"memory":[],"net":{}}',
       '{"cpus":{"boot_vcpus":"2"},"memory":{"size":1.5},"net":7}', ('{"a":'):rep(60) .. "1" .. ("}"):rep(60),
     } do
-      assert.same({ values = {}, base_ids = {} }, machine.of { bytes }, bytes)
+      assert.same({ values = {}, extra = {}, base_ids = {} }, machine.of { bytes }, bytes)
     end
     local text = '{"path":"/blobs/' .. A .. '"}'
     for _ = 1, 12 do
@@ -78,6 +89,25 @@ describe("what a machine's files say", function()
       assert.same({ "4", "1073741824", "2" }, { bare.cpu, bare.memory, bare.nics })
       assert.same({ A, B }, bare.imageBlobIds.names)
       assert.is_nil(bare.hypervisor)
+      home:close()
+    end)
+  end)
+
+  it("goes to cocoon whole", function()
+    support.with_task(function(task, dir)
+      local home = assert(homes.open(task, "file://" .. dir .. "/home"))
+      local said = '{"windows":true,"queue_size":256,"disk_queue_size":128,"no_direct_io":true,"hypervisor":"h"}'
+      assert(home:put_blob("g-small", core.digest(said), #said, said))
+      local m = manifest.parse(golden.read("gen1/manifest.json"))
+      m.layers = { { title = "config.json", digest = core.digest(said), size = #said } }
+      local pieces = {}
+      assert(envelope.write(assert(old.config(task, m, ports.downloader(home), "g-small")), "mine")(function(piece)
+        pieces[#pieces + 1] = piece
+      end))
+      local config = json.decode(table.concat(pieces)).config
+      assert.same({ "mine", 2, true, 256, 128, true, "h" }, { config.name, config.cpu, config.windows,
+        config.queue_size, config.disk_queue_size, config.no_direct_io, config.hypervisor })
+      assert.is_nil(table.concat(pieces):find("%d%.0[,\n}]"))
       home:close()
     end)
   end)

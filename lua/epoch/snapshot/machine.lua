@@ -22,6 +22,10 @@ local TEXTS = {
   network = "network", description = "description",
 }
 local COUNTS = { cpu = "cpu", memory = "memory", storage = "storage", nics = "nics" }
+local FLAGS = { windows = "windows" }
+
+-- cocoon's names that the config has no place for.
+local EXTRA_COUNTS, EXTRA_FLAGS = { "queue_size", "disk_queue_size" }, { "no_direct_io" }
 
 local PATHS = { path = true, disk_path = true }
 
@@ -29,18 +33,21 @@ local function is_count(value)
   return json.size(value) and value > 0
 end
 
-local function keep(said, name, value)
-  if said.values[name] == nil then
-    said.values[name] = value
+local function keep(values, name, value)
+  if values[name] == nil then
+    values[name] = value
+  end
+end
+
+local function note_id(said, id)
+  if type(id) == "string" and #id == 64 and id:find("^[0-9a-f]+$") then
+    said.base_ids[id] = true
   end
 end
 
 -- The base image that a disk's path leads to.
 local function note_path(said, path)
-  local id = path:match("/blobs/([0-9a-f]+)%.?%w*$")
-  if id and #id == 64 then
-    said.base_ids[id] = true
-  end
+  note_id(said, path:match("/blobs/([0-9a-f]+)%.?%w*$"))
 end
 
 -- An object that may be the configuration of a machine.
@@ -52,9 +59,9 @@ local function note_machine(said, object, is_top)
   if not is_top and not is_count(cpu) then
     return -- others have a memory, too
   end
-  keep(said, "cpu", is_count(cpu) and cpu or nil)
-  keep(said, "memory", is_count(memory) and memory or nil)
-  keep(said, "nics", is_count(nics) and nics or nil)
+  keep(said.values, "cpu", is_count(cpu) and cpu or nil)
+  keep(said.values, "memory", is_count(memory) and memory or nil)
+  keep(said.values, "nics", is_count(nics) and nics or nil)
 end
 
 -- Members in an order that is always the same.
@@ -85,22 +92,35 @@ end
 local function note_top(said, object)
   for name, as in pairs(TEXTS) do
     local value = object[name]
-    keep(said, as, type(value) == "string" and value ~= "" and value or nil)
+    keep(said.values, as, type(value) == "string" and value ~= "" and value or nil)
   end
   for name, as in pairs(COUNTS) do
-    keep(said, as, is_count(object[name]) and object[name] or nil)
+    keep(said.values, as, is_count(object[name]) and object[name] or nil)
+  end
+  for name, as in pairs(FLAGS) do
+    keep(said.values, as, object[name] == true or nil)
+  end
+  for _, name in ipairs(EXTRA_COUNTS) do
+    keep(said.extra, name, is_count(object[name]) and object[name] or nil)
+  end
+  for _, name in ipairs(EXTRA_FLAGS) do
+    keep(said.extra, name, object[name] == true or nil)
+  end
+  for id in pairs(type(object.image_blob_ids) == "table" and object.image_blob_ids or {}) do
+    note_id(said, id)
   end
 end
 
 ---@class epoch.snapshot.machine.said
----@field values table<string, string|integer> by the names of a snapshot's config
+---@field values table<string, string|integer|boolean> by the names of a snapshot's config
+---@field extra table<string, integer|boolean> what it has no place for, by cocoon's names
 ---@field base_ids table<string, true> cocoon's ids of base images
 
 --- What these files say. One that is not JSON says nothing.
 ---@param texts string[] those believed first come first
 ---@return epoch.snapshot.machine.said
 function M.of(texts)
-  local said = { values = {}, base_ids = {} }
+  local said = { values = {}, extra = {}, base_ids = {} }
   for _, bytes in ipairs(texts) do
     local object = json.decode(bytes, M.MAX)
     if type(object) == "table" then

@@ -108,7 +108,8 @@ function M.config(task, m, downloader, name)
       values[member] = json.encode(value)
     end
   end
-  return { values = values, extra = false, files = {}, created_at = m.created_at }
+  local extra = next(said.extra) and json.encode(said.extra)
+  return { values = values, bytes = extra or "", extra = extra and 1 or false, files = {}, created_at = m.created_at }
 end
 
 -- Where the data of a file is, as cocoon writes it down.
