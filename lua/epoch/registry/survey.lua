@@ -1,6 +1,6 @@
 --- What a snapshot in cocoon's own directories is made of at this moment: its record, its files and
 -- its base images, each with a stamp that is another one when the file has changed.
-local clock = require "epoch.snapshot.clock"
+local calendar = require "epoch.calendar"
 local core = require "epoch.core"
 local errors = require "epoch.errors"
 local old = require "epoch.snapshot.old"
@@ -124,7 +124,7 @@ local function find(here, wanted)
   elseif record.pending then
     return errors.fail("busy", ("cocoon is still making the snapshot %s; push it when that is done"):format(
       text.quote(wanted)))
-  elseif not clock.parse(record.created_at) then
+  elseif not calendar.is_strict(record.created_at or "") then
     return errors.fail("invalid", ("in cocoon's list the snapshot %s was made at %s, which is no time"):format(
       text.quote(wanted), text.quote(record.created_at or "")))
   end
