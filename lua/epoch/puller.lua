@@ -21,10 +21,12 @@ local registry_pull = require "epoch.registry.pull"
 local settings = require "epoch.registry.settings"
 local snapshot = require "epoch.snapshot"
 local tasks = require "epoch.task"
+local text = require "epoch.text"
 
 local M = {}
 
 local LATEST = "latest"
+local LONGEST = 300 -- bytes of what is no name, for messages
 local DIR_MODE = tonumber("750", 8)
 
 local CONFIG = {
@@ -162,15 +164,18 @@ function Puller:list_remote()
   end)
 end
 
--- Names and tags, each once, in their order.
+-- Names and tags, each once, in their order. One that is none is asked for like any other, as it was
+-- given, and refused then: it harms no other.
 local function read_names(names)
   local out, seen = {}, {}
-  for i, name in ipairs(names) do
-    local ref, err = reference.parse(name)
+  for _, given in ipairs(names) do
+    local ref = reference.parse(given)
     if not ref or ref.host or ref.digest then
-      return nil, err or errors.new("invalid", ("snapshot %d: it must look like NAME[:TAG]"):format(i))
-    elseif not seen[tostring(ref)] then
-      seen[tostring(ref)] = true
+      ref = { name = text.printable(given, LONGEST), tag = LATEST }
+    end
+    local key = ref.name .. ":" .. ref.tag
+    if not seen[key] then
+      seen[key] = true
       out[#out + 1] = { name = ref.name, tag = ref.tag }
     end
   end
@@ -191,17 +196,11 @@ local PREWARM = {
 ---@return epoch.Error?
 function Puller:prewarm(names, on_end)
   options.check("puller:prewarm", PREWARM, { names = names, on_end = on_end })
-  local wanted, err = read_names(names)
-  if not wanted then
-    return nil, err
-  end
   local own = self.config
-  local handle
-  handle, err = background.start({
+  return background.start({
     home = own.home, options = own.options, cocoon_binary = own.cocoon_binary,
-    concurrency = own.concurrency, root_dir = self.here.root_dir, names = wanted,
+    concurrency = own.concurrency, root_dir = self.here.root_dir, names = read_names(names),
   }, { interpreter = own.interpreter, task = self.task, on_end = on_end, running = self.running })
-  return handle, err
 end
 
 return M

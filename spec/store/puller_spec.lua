@@ -282,15 +282,30 @@ describe("prewarming", function()
     end)
   end)
 
-  it("of nothing, or of what is no name, starts nothing that lasts", function()
+  it("of what is no name says so, and pulls the others", function()
+    with_store({ "a" }, function(dir, config, root)
+      local out = say(([[
+        local names = { "A", "", "a:-", "registry.example/a", "a@sha256:" .. ("a"):rep(64), "../../x", "\255\0", "a" }
+        local p = require("epoch.puller").new_from_config({ home = %q }, %q)
+        local warming = assert(p:prewarm(names, function(name, err) print(name, err and err.kind) end))
+        warming:wait()
+        print(warming:status().done, warming:status().failed)
+      ]]):format(config.home, root))
+      for _, name in ipairs { "A:latest", ":latest", "a:%-:latest", "%.%./%.%./x:latest" } do
+        assert.matches("\n" .. name .. "\tinvalid\n", "\n" .. out)
+      end
+      assert.matches('epoch: prewarm: [^\n]*"A"', out)
+      assert.matches("a:latest\tnil\n", out)
+      assert.matches("1\t7\n$", out)
+      assert.is_true(has(root, "a"))
+      assert.is_nil(core.stat(dir .. "/x"))
+    end)
+  end)
+
+  it("of nothing starts nothing that lasts", function()
     with_store({}, function(_, config, root)
       local p = assert(puller.new_from_config(config, root))
       assert.is_true(assert(p:prewarm {}):wait())
-      for _, name in ipairs { "A", "", "a:-", "registry.example/a", "a@sha256:" .. ("a"):rep(64) } do
-        local handle, err = p:prewarm { name }
-        assert.is_nil(handle)
-        assert.equal("invalid", err.kind)
-      end
       assert.has_error(function() p:prewarm { 7 } end)
       assert.has_error(function() p:prewarm("a") end)
       config.interpreter = "/none/lua"
