@@ -13,6 +13,7 @@ local cocoon = require "epoch.cocoon"
 local core = require "epoch.core"
 local errors = require "epoch.errors"
 local homes = require "epoch.home"
+local locate = require "epoch.locate"
 local lock = require "epoch.lock"
 local options = require "epoch.options"
 local ports = require "epoch.ports"
@@ -31,7 +32,7 @@ local DIR_MODE = tonumber("750", 8)
 
 local CONFIG = {
   home = { type = "string", required = true, min = 1 }, -- as epoch.home has it
-  options = { type = "table" }, -- those of that home: texts, numbers, true and false
+  options = { type = "table" }, -- those of that home: texts, numbers, true and false; else what is configured
   cocoon_binary = { type = "string", min = 1 },
   concurrency = { type = "integer", min = 1, max = 64, default = 3 }, -- snapshots at once, in the background
   interpreter = { type = "string", min = 1 }, -- the Lua for what goes on in the background
@@ -68,10 +69,18 @@ function M.new(root_dir, namespace, configmap, given)
   return M.new_from_config(found, root_dir)
 end
 
+-- Opens the home with the options that were given, else with what is configured for it.
+local function open_home(task, config)
+  if config.options or config.home:find("^file:") or config.home:find("^oci:") then
+    return homes.open(task, config.home, config.options)
+  end
+  return locate.open_home(task, config.home)
+end
+
 -- Runs `use(task, home)` with the home opened.
 local function with_home(self, use)
   return tasks.with(self.task, function(task)
-    local home, err = homes.open(task, self.config.home, self.config.options)
+    local home, err = open_home(task, self.config)
     if not home then
       return nil, err
     end

@@ -3,6 +3,7 @@ local core = require "epoch.core"
 local generation1 = require "spec.support.generation1"
 local golden = require "spec.support.golden"
 local homes = require "epoch.home"
+local interpreter = require "spec.support.interpreter"
 local json = require "epoch.json"
 local manifest = require "epoch.manifest"
 local paths = require "epoch.cocoon.paths"
@@ -64,6 +65,24 @@ describe_or_skip("a puller from a bucket", function()
         assert.equal(layer.digest, core.digest(work.read_file(record.data_dir .. "/" .. layer.title)))
       end
       assert.is_true(puller.new_from_config(config, root .. "2"):ensure_snapshot_tag("g-small", "v1"))
+    end)
+  end)
+
+  it("takes what is configured where it is given no options, in the background, too", function()
+    support.with_task(function(task, dir)
+      local given = gateway:options {}
+      fill(task, dir, { home = "s3://" .. bucket, options = given })
+      local script = ([[%s
+        local function new(root)
+          return require("epoch.puller").new_from_config({ home = "s3://%s" }, %q .. root)
+        end
+        print(new("/a"):ensure_snapshot_tag("g-small", "v1"), assert(new("/b"):prewarm { "g-small:v1" }):wait())
+      ]]):format(interpreter.paths(), bucket, dir)
+      local preloaded = interpreter.preloaded()
+      local out = work.output(("%s EPOCH_S3_ENDPOINT='%s' EPOCH_S3_ACCESS_KEY='%s' EPOCH_S3_SECRET_KEY='%s' "
+        .. "NO_PROXY=127.0.0.1 '%s' -e '%s' 2>&1"):format(preloaded ~= "" and "env " .. preloaded or "env",
+        given.endpoint, given.access_key, given.secret_key, interpreter.path(), script:gsub("'", "'\\''")))
+      assert.equal("true\ttrue", out)
     end)
   end)
 
