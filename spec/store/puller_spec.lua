@@ -318,6 +318,27 @@ describe("prewarming", function()
     end)
   end)
 
+  it("stays what it was when who is told of it raises", function()
+    with_store({ "a", "b" }, function(_, config, root)
+      local heard = {}
+      local p = assert(puller.new_from_config(config, root))
+      local warming = assert(p:prewarm({ "a", "b", "g-small:v1" }, function(name)
+        heard[#heard + 1] = name
+        error("told " .. #heard, 0)
+      end))
+      assert.is_true(children.eventually(function()
+        return has(root, "a") and has(root, "b") and has(root, "g-small")
+      end, 10))
+      for i = 1, 3 do
+        assert.error_matches(function() warming:wait() end, "told " .. i)
+      end
+      assert.is_true(warming:wait())
+      assert.equal(3, warming:status().done)
+      table.sort(heard)
+      assert.same({ "a:latest", "b:latest", "g-small:v1" }, heard)
+    end)
+  end)
+
   it("that loses its process says so", function()
     with_store({ "a" }, function(dir, config, root)
       work.write_file(dir .. "/lua", "#!/bin/sh\nexit 9\n")

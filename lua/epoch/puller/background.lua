@@ -82,13 +82,16 @@ local function close(self)
   end
 end
 
--- Takes note of how a snapshot ended.
-local function ended(self, entry, err)
-  if entry.state ~= "running" then
-    return
+-- Takes note of how snapshots ended, of all before anyone is told: who is told may raise.
+local function ended(self, entries, err)
+  local news = {}
+  for _, entry in ipairs(entries) do
+    if entry.state == "running" then
+      entry.state, entry.err = err and "failed" or "done", err
+      news[#news + 1] = entry
+    end
   end
-  entry.state, entry.err = err and "failed" or "done", err
-  if self.on_end then
+  for _, entry in ipairs(self.on_end and news or {}) do
     self.on_end(entry.name .. ":" .. entry.tag, err)
   end
 end
@@ -98,23 +101,24 @@ local function take_line(self, line)
   local at, kind, message = line:match("^(%d+) ?(%S*) ?(.*)$")
   local entry = self.entries[tonumber(at)]
   if entry then
-    ended(self, entry, kind ~= "" and errors.new(kind, message) or nil)
+    ended(self, { entry }, kind ~= "" and errors.new(kind, message) or nil)
   end
 end
 
--- Reads what there is; true at the end.
+-- Reads what there is; true at the end. Lines stay where they are until it is their turn: when who is
+-- told of one raises, the next call goes on behind it.
 local function read_lines(self)
   while true do
-    local piece, _, code = self.lines:read(4096)
-    if not piece then
-      return piece == false or code ~= "again"
-    end
-    self.rest = self.rest .. piece
     local line, after = self.rest:match("^([^\n]*)\n()")
-    while line do
+    if line then
       self.rest = self.rest:sub(after)
       take_line(self, line)
-      line, after = self.rest:match("^([^\n]*)\n()")
+    else
+      local piece, _, code = self.lines:read(4096)
+      if not piece then
+        return piece == false or code ~= "again"
+      end
+      self.rest = self.rest .. piece
     end
   end
 end
@@ -125,9 +129,7 @@ local function child_ended(self, result, err)
     and "the process in the background ended with exit code " .. ("%d"):format(result.code)
     or "the process in the background was ended by SIG" .. tostring(result.signal)) or tostring(err))
   close(self)
-  for _, entry in ipairs(self.entries) do
-    ended(self, entry, why)
-  end
+  ended(self, self.entries, why)
 end
 
 local function count(self)
