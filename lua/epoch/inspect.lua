@@ -113,6 +113,7 @@ end
 ---@field created? string RFC 3339, in UTC
 ---@field annotations table<string, string>
 ---@field layers epoch.Descriptor[]
+---@field base_images? epoch.Descriptor[] of generation 1, and part of the size
 ---@field manifests? epoch.Descriptor[] of an index
 ---@field config string the config's JSON as it was received; "{}" where there is none, where it
 --- is no JSON object, and where it is larger than MAX_CONFIG
@@ -139,7 +140,7 @@ function M.artifact(task, home, name, reference)
     digest = found.digest, media_type = found.media_type, artifact_type = m.artifact_type,
     kind = manifest.classify(m), size = size_of(m),
     created = made(m) or created_of(decoded),
-    annotations = m.annotations, layers = m.layers, manifests = m.manifests,
+    annotations = m.annotations, layers = m.layers, base_images = m.base_images, manifests = m.manifests,
     config = config, bytes = found.bytes,
   }
 end

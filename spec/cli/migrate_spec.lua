@@ -27,6 +27,25 @@ local function ok(result)
   return result
 end
 
+describe("inspect", function()
+  it("shows the base images that generation 1 stored with a snapshot", function()
+    with_store(function(dir, epoch)
+      local home, base = "file://" .. dir .. "/old", ("cd"):rep(32) .. ".qcow2"
+      local row = "\nbase images\n  " .. base .. "  6%.8K  application/vnd%.cocoon%.disk%.qcow2  sha256:%x+\n"
+      assert.matches(row, ok(epoch("inspect", "g-small:v1", "--registry", home)).out)
+      local said = json.decode(ok(epoch("inspect", "g-small:v1", "--registry", home, "--json")).out)
+      local size = 0
+      for _, list in ipairs { said.layers, said.baseImages } do
+        for _, layer in ipairs(list) do
+          size = size + layer.size
+        end
+      end
+      assert.equal(said.size, size)
+      assert.same({ base, 7004 }, { said.baseImages[1].title, said.baseImages[1].size })
+    end)
+  end)
+end)
+
 describe("migrate", function()
   it("says what it would do, does it, and has nothing to do then", function()
     with_store(function(dir, epoch)

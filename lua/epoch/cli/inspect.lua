@@ -12,14 +12,19 @@ local M = {}
 -- So many plain members of a config are shown to people.
 local MEMBERS = 40
 
-local function as_json(found)
-  local layers = {}
-  for i, layer in ipairs(found.layers) do
-    layers[i] = json.object {
+local function list_of(layers)
+  local list = {}
+  for i, layer in ipairs(layers) do
+    list[i] = json.object {
       { "title", layer.title or json.null }, { "mediaType", layer.media_type },
       { "digest", layer.digest }, { "size", layer.size },
     }
   end
+  return json.array(list)
+end
+
+local function as_json(found)
+  local bases = found.base_images or {}
   return json.object {
     { "name", found.name },
     { "tag", found.tag or json.null },
@@ -30,7 +35,8 @@ local function as_json(found)
     { "size", found.size },
     { "created", found.created or json.null },
     { "annotations", found.annotations },
-    { "layers", json.array(layers) },
+    { "layers", list_of(found.layers) },
+    { "baseImages", #bases > 0 and list_of(bases) or nil }, -- generation 1 has them beside the layers
     { "config", json.raw(found.config) },
   }
 end
@@ -80,9 +86,13 @@ local function config(found)
   return section("config", 2, rows)
 end
 
+local function title_of(d)
+  return d.title
+end
+
 local function as_text(found)
-  return head(found) .. annotations(found)
-    .. descriptors("layers", found.layers, function(d) return d.title end)
+  return head(found) .. annotations(found) .. descriptors("layers", found.layers, title_of)
+    .. descriptors("base images", found.base_images, title_of)
     .. descriptors("manifests", found.manifests, manifest.platform_name) .. config(found)
 end
 
