@@ -34,15 +34,16 @@ local MIGRATE = {
 ---@field layers table[] {title=, media_type=, digest=, size=, transferred=}
 ---@field transferred integer bytes that had to move, base images included
 
--- Every tag of those repositories: { name, tag }.
-local function tags_of(home, names)
+-- Every tag of those repositories: { name, tag }. Of those that nobody `named` some may be in a catalog
+-- that is behind the keys, and nowhere else.
+local function tags_of(home, names, named)
   local list = {}
   for _, name in ipairs(names) do
     local tags, err = home:tags(name)
-    if not tags then
+    if not tags and (named or err.kind ~= "not_found") then
       return nil, err
     end
-    for _, tag in ipairs(tags) do
+    for _, tag in ipairs(tags or {}) do
       list[#list + 1] = { name, tag }
     end
   end
@@ -50,8 +51,8 @@ local function tags_of(home, names)
 end
 
 -- What `names` leaves out, for no reference leads to it: not migrated, and that is an error.
-local function unreachable(home, names)
-  if names and #names > 0 or not home.others then
+local function unreachable(home, named)
+  if named or not home.others then
     return {}
   end
   return home:others()
@@ -78,13 +79,14 @@ end
 function M.migrate(task, given)
   local opts = options.check("migrate", MIGRATE, given)
   opts.task = task
+  local named = opts.names ~= nil and #opts.names > 0
   local names, list = opts.names, nil
-  local others, err = unreachable(opts.from, names)
-  if others and (not names or #names == 0) then
+  local others, err = unreachable(opts.from, named)
+  if others and not named then
     names, err = opts.from:repositories()
   end
   if others and names then
-    list, err = tags_of(opts.from, names)
+    list, err = tags_of(opts.from, names, named)
   end
   if not list then
     return nil, err

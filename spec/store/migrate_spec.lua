@@ -238,6 +238,19 @@ describe("a migration", function()
     end)
   end)
 
+  it("is of what is there, whatever a catalog says that is behind", function()
+    with_homes("file://", function(task, from, to, dir)
+      work.write_file(dir .. "/old/catalog.json", '{"repositories":{"ghost":{"tags":{"v1":"manifests/ghost/v1.json"}},'
+        .. '"g-small":{"tags":{"gone":"manifests/g-small/gone.json"}}}}')
+      assert.equal(3, #assert(migrate.migrate(task, { from = from, to = to })))
+      assert.same({ "v1", "v2" }, to:tags("g-small"))
+      assert.same({ "base-images", "g-small", "win11" }, to:repositories())
+      local done, err = migrate.migrate(task, { from = from, to = to, names = { "ghost" } })
+      assert.is_nil(done)
+      assert.equal("not_found", err.kind)
+    end)
+  end)
+
   it("can stay in its home", function()
     with_homes("file://", function(task, from)
       local opts = { from = from, to = from }
