@@ -181,6 +181,22 @@ describe("cocoon's list of snapshots", function()
     end)
   end)
 
+  it("is made where there is none, and only there", function()
+    with_root(function(here)
+      assert(core.unlink(here:snapshot_db_file()))
+      local db = { snapshots = { ID = { id = "ID", name = "demo", created_at = T } }, names = { demo = "ID" } }
+      assert(here:write_snapshot_db(db))
+      assert.equal("ID", here:resolve_snapshot_id("demo"))
+      db.snapshots.ID.cpu = 2
+      assert(here:write_snapshot_db(db))
+      assert.equal(2, here:read_snapshot_db().snapshots.ID.cpu)
+      local ok, err = here:write_snapshot_db({ snapshots = {}, names = {} })
+      assert.is_nil(ok)
+      assert.equal("conflict", err.kind)
+      assert.equal("ID", here:resolve_snapshot_id("demo"))
+    end)
+  end)
+
   it("is not changed while cocoon has its lock, which is waited for", function()
     with_root(function(here, dir)
       local flag = dir .. "/held"

@@ -75,7 +75,7 @@ TIMED.created_at = NEW.created_at
 ---@field snapshots table<string, epoch.cocoon.record> by id
 ---@field names table<string, string> ids by name
 ---@field bytes? string as it was read; nil: there was none
----@field as_read table what of that is written again
+---@field as_read? table what of that is written again
 
 local function invalid(where, why)
   return errors.fail("invalid", ("snapshots.json: %s %s"):format(where, why))
@@ -278,19 +278,19 @@ local function write_map(map, before, write)
   return slices.object(members)
 end
 
---- The file for it. Records are checked; a wrong one is misuse, and raises.
+--- The file for it, also where it was not read but made. Records are checked; a wrong one raises.
 ---@param db epoch.cocoon.database
 ---@return string
 function M.encode(db)
-  local read, members = db.as_read, {}
+  local read, members = db.as_read or M.empty().as_read, {}
   for i, member in ipairs(read.members) do
     local name, value = member[1], member[2]
     if name == "snapshots" then
-      value = write_map(db.snapshots, read.ids, function(record)
+      value = write_map(db.snapshots or {}, read.ids, function(record)
         return write_record(record, read.records[record])
       end)
     elseif name == "names" then
-      value = write_map(db.names, read.names, json.encode)
+      value = write_map(db.names or {}, read.names, json.encode)
     end
     members[i] = { name, value }
   end
