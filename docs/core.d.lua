@@ -180,7 +180,8 @@ function core.zstd(next, options) end
 function core.unzstd(next, options) end
 
 --- Passes on all but the blocks that are all zeros, for files whose holes were filled; what it
---- leaves is at most so many `pieces`, the last with all that follows.
+--- leaves is at most so many `pieces`: the fewer there may still be, the larger a hole between two
+--- has to be, and smaller ones are filled again.
 ---@param next epoch.sink
 ---@param options { block: integer?, pieces: integer? }? 4096, 65536
 ---@return epoch.sink

@@ -56,14 +56,37 @@ describe("core.dense", function()
     end
   end)
 
-  it("gives up on holes where there are too many pieces", function()
-    local bytes = X .. Z .. X .. Z .. Z .. X .. Z
-    for step = 1, #bytes do
-      local left, where = dense(bytes, step, { block = 8, pieces = 2 })
-      assert.equal("0+8 16+40", where)
-      assert.equal(bytes, expand(left, where, #bytes))
+  it("fills small holes where there would be too many pieces, and leaves out the large ones", function()
+    for _, case in ipairs {
+      { X .. Z .. X .. Z .. Z .. X .. Z, 1, "0+48" },
+      { Z .. Z .. X .. Z:rep(9) .. X .. Z, 1, "16+88" },
+      { X .. Z .. X .. Z:rep(3) .. X .. Z:rep(4) .. X .. Z, 2, "0+56 88+8" },
+      { X .. Z:rep(4) .. X .. Z:rep(400) .. X, 2, "0+8 40+3216" },
+      { (X .. Z):rep(8) .. Z:rep(256) .. X .. Z, 16, "0+8 16+8 32+8 48+8 64+8 80+8 96+8 112+8 2176+8" },
+      { (X .. Z):rep(30) .. Z:rep(256) .. X .. Z:rep(300), 8, "0+8 16+8 32+8 48+424 2528+8" },
+    } do
+      local bytes = case[1]
+      for step = 1, #bytes, #bytes > 300 and 101 or 1 do
+        local left, where = dense(bytes, step, { block = 8, pieces = case[2] })
+        assert.equal(case[3], where)
+        assert.equal(bytes, expand(left, where, #bytes))
+      end
     end
-    assert.equal("0+56", select(2, dense(bytes, 5, { block = 8, pieces = 1 })))
+  end)
+
+  it("never leaves more pieces than it may", function()
+    local parts = {}
+    for i = 1, 400 do
+      parts[i] = X .. Z:rep(1 + i * i % 37 * (i % 5 == 0 and 5 or 1))
+    end
+    local bytes = table.concat(parts)
+    for _, pieces in ipairs { 1, 2, 3, 7, 64, 399, 400 } do
+      local left, where = dense(bytes, 256, { block = 8, pieces = pieces })
+      local _, n = where:gsub("%S+", "")
+      assert.is_true(n <= pieces)
+      assert.is_true(n > pieces / 2)
+      work.assert_same_bytes(bytes, expand(left, where, #bytes))
+    end
   end)
 
   it("is a sink of flows, on their threads too, and waits for a slow reader", function()
@@ -87,6 +110,14 @@ describe("core.dense", function()
         local feed = assert(loop:flow { source = core.bytes(bytes), sink = sink })
         local got = assert(work.flow(loop, { source = source, hash = true }))
         assert.is_true(got.size <= #data * 2 + 8192)
+        assert(feed:result())
+        feed:close()
+        sink:close()
+
+        source, pipe = core.pipe() -- a hole that is filled while the reader is slow
+        sink = core.dense(pipe, { pieces = 1 })
+        feed = assert(loop:flow { source = core.bytes(bytes), sink = sink })
+        assert(work.flow(loop, { source = source, digest = core.digest(bytes), size = #bytes }))
         assert(feed:result())
         feed:close()
         sink:close()

@@ -1,6 +1,8 @@
 /* A tap that leaves out blocks of zeros and remembers where the rest stood. Zeros at the
 ** beginning of a block are only counted until it is known whether more than zeros follow, so
-** that nothing has to be kept. */
+** that nothing has to be kept. The fewer pieces there may still be, the larger a hole has to be to
+** begin another one: those that are too small are filled again, so that a large one behind many
+** small ones, and above all the one at the end, is still left out. */
 #include "tap.h"
 
 #include <string.h>
@@ -9,7 +11,8 @@ struct dense {
   struct ep_sink base;
   struct ep_sink *next;
   size_t block;
-  size_t zeros; /* of this block, read and not passed on */
+  int64_t
+      zeros; /* read, to be passed on before more is: of this block, or a hole's, too */
   bool passing; /* this block has data: all of it is passed on */
   int64_t at;   /* how many bytes were read */
   struct ep_extent *extents;
@@ -23,6 +26,14 @@ static bool is_zero(const unsigned char *p, size_t n)
   return p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
 }
 
+/* The smallest hole that may begin a further piece: any block at first, sixteen of them when a
+** quarter of the pieces is left, a hundred million when it is the last one. */
+static int64_t worth_a_piece(const struct dense *d)
+{
+  int64_t share = d->n < d->max ? (int64_t)(d->max / (d->max - d->n)) : 0;
+  return share > 0 ? (int64_t)d->block * share * share : INT64_MAX;
+}
+
 static size_t smaller(size_t a, size_t b)
 {
   return a < b ? a : b;
@@ -34,18 +45,16 @@ static size_t of_block(const struct dense *d, size_t n)
   return smaller(d->block - (size_t)(d->at % (int64_t)d->block), n);
 }
 
-/* When there may be no further pieces, the last one has no end. */
-static bool is_hole(const struct dense *d, const unsigned char *p, size_t n)
-{
-  return d->n < d->max && is_zero(p, n);
-}
-
-/* The piece that goes on at `offset`, which is a new one after a hole. */
+/* The piece that goes on at `offset`: a new one after a hole, or the last one, with that hole
+** filled. */
 static enum ep_status open_piece(struct dense *d, int64_t offset, struct ep_err *err)
 {
   const struct ep_extent *last = d->n > 0 ? &d->extents[d->n - 1] : NULL;
-  if (last && last->offset + last->length == offset)
+  int64_t hole = last ? offset - last->offset - last->length : INT64_MAX;
+  if (last && hole < worth_a_piece(d)) {
+    d->zeros += hole;
     return EP_OK;
+  }
   if (d->n == d->cap) {
     size_t cap = d->cap ? 2 * d->cap : 16;
     struct ep_extent *more = ep_realloc(d->extents, cap * sizeof *more);
@@ -67,16 +76,17 @@ static enum ep_status pass(struct dense *d, const struct ep_span *span, size_t *
   return st;
 }
 
-/* The zeros that a block with data begins with. */
+/* The zeros before the data of a block. */
 static enum ep_status pass_zeros(struct dense *d, struct ep_err *err)
 {
   while (d->zeros > 0) {
-    struct ep_span span = {nothing, smaller(d->zeros, sizeof nothing), NULL};
+    size_t n = d->zeros < (int64_t)sizeof nothing ? (size_t)d->zeros : sizeof nothing;
+    struct ep_span span = {nothing, n, NULL};
     size_t taken = 0;
     enum ep_status st = pass(d, &span, &taken, err);
     if (st != EP_OK)
       return st;
-    d->zeros -= taken;
+    d->zeros -= (int64_t)taken;
   }
   return EP_OK;
 }
@@ -87,7 +97,7 @@ static size_t run(const struct dense *d, const struct ep_span *span)
   size_t n = of_block(d, span->n);
   while (n < span->n) {
     size_t piece = smaller(d->block, span->n - n);
-    if (is_hole(d, span->p + n, piece))
+    if (is_zero(span->p + n, piece))
       break;
     n += piece;
   }
@@ -97,7 +107,7 @@ static size_t run(const struct dense *d, const struct ep_span *span)
 static void skip(struct dense *d, size_t n)
 {
   d->at += (int64_t)n;
-  d->zeros = d->at % (int64_t)d->block == 0 ? 0 : d->zeros + n;
+  d->zeros = d->at % (int64_t)d->block == 0 ? 0 : d->zeros + (int64_t)n;
 }
 
 static enum ep_status dense_write(struct ep_sink *s, const struct ep_span *span,
@@ -108,12 +118,12 @@ static enum ep_status dense_write(struct ep_sink *s, const struct ep_span *span,
   struct ep_span data = *span;
   enum ep_status st;
   if (!d->passing) {
-    if (is_hole(d, span->p, here)) {
+    if (is_zero(span->p, here)) {
       skip(d, here);
       *taken = here;
       return EP_OK;
     }
-    if (open_piece(d, d->at - (int64_t)d->zeros, err) != EP_OK)
+    if (open_piece(d, d->at - d->zeros, err) != EP_OK)
       return EP_ERR;
     d->passing = true;
   }

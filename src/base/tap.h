@@ -20,8 +20,8 @@ bool ep_tap_digest(const struct ep_sink *tap, enum ep_digest_alg alg,
 bool ep_is_tap(const struct ep_sink *sink);
 
 /* Leaves out blocks of zeros (dense.c): all of `block` bytes, and the one that is cut short
-** by the end. Of what is left there are at most `max` pieces, the last of them with all that
-** follows. Where they stood, and how many bytes there were, is known at any time. */
+** by the end. Of what is left there are at most `max` pieces, for which small holes are
+** filled again. Where they stood, and how many bytes there were, is known at any time. */
 struct ep_sink *ep_dense_new(struct ep_host *host, size_t block, size_t max,
                              struct ep_sink *next, struct ep_err *err) EP_MUST;
 const struct ep_extent *ep_dense_extents(const struct ep_sink *dense, size_t *n,
