@@ -70,7 +70,8 @@ describe("a home", function()
       for _, name in ipairs { "access_key", "secret_key" } do
         local _, err = homes.open(task, "s3://bucket", { [name] = "x" })
         assert.equal("config", err.kind)
-        assert.matches("^s3%.%w+_key is not set, nor EPOCH_S3_%w+_KEY$", err.message)
+        assert.matches(
+          "^s3%.%w+_key is not set, nor EPOCH_S3_%w+_KEY; a script gives %w+_key as an option,", err.message)
       end
       assert.error_matches(function() homes.open(task, "s3://bucket", { acces_key = "x" }) end, "access_key")
     end)

@@ -69,7 +69,8 @@ local M = {}
 local function credentials_of(given)
   for _, name in ipairs { "access_key", "secret_key" } do
     if not given[name] then
-      return errors.fail("config", ("s3.%s is not set, nor EPOCH_S3_%s"):format(name, name:upper()))
+      return errors.fail("config", ("s3.%s is not set, nor EPOCH_S3_%s; a script gives %s as an option, or has "
+        .. "epoch.locate.open_home read the settings"):format(name, name:upper(), name))
     end
   end
   for _, name in ipairs { "access_key", "session_token" } do
@@ -77,10 +78,8 @@ local function credentials_of(given)
       return errors.fail("config", ("s3.%s has characters that none has"):format(name))
     end
   end
-  return {
-    access_key = given.access_key, secret_key = given.secret_key, session_token = given.session_token,
-    region = given.region,
-  }
+  return { access_key = given.access_key, secret_key = given.secret_key, session_token = given.session_token,
+           region = given.region }
 end
 
 -- What holds for every request. A redirect would have to be signed anew: the setting that
