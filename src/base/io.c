@@ -52,38 +52,34 @@ static enum ep_status unusable(enum ep_io_state state, const char *name,
   return ep_fail(err, "invalid", "this %s is %s", name, words[state]);
 }
 
-static void note(struct ep_source *s, enum ep_status st)
+static enum ep_status may_read(const struct ep_source *s, struct ep_err *err)
+{
+  if (s->state == EP_IO_ENDED)
+    return EP_EOF;
+  return s->state == EP_IO_OPEN ? EP_OK : unusable(s->state, s->type->name, err);
+}
+
+static enum ep_status noted(struct ep_source *s, enum ep_status st)
 {
   if (st == EP_EOF)
     s->state = EP_IO_ENDED;
   else if (st == EP_ERR)
     s->state = EP_IO_FAILED;
+  return st;
 }
 
 enum ep_status ep_source_read(struct ep_source *s, void *buf, size_t cap, size_t *n,
                               struct ep_err *err)
 {
-  enum ep_status st;
-  if (s->state == EP_IO_ENDED)
-    return EP_EOF;
-  if (s->state != EP_IO_OPEN)
-    return unusable(s->state, s->type->name, err);
-  st = s->type->read(s, buf, cap, n, err);
-  note(s, st);
-  return st;
+  enum ep_status st = may_read(s, err);
+  return st == EP_OK ? noted(s, s->type->read(s, buf, cap, n, err)) : st;
 }
 
 enum ep_status ep_source_take(struct ep_source *s, struct ep_span *span,
                               struct ep_err *err)
 {
-  enum ep_status st;
-  if (s->state == EP_IO_ENDED)
-    return EP_EOF;
-  if (s->state != EP_IO_OPEN)
-    return unusable(s->state, s->type->name, err);
-  st = s->type->take(s, span, err);
-  note(s, st);
-  return st;
+  enum ep_status st = may_read(s, err);
+  return st == EP_OK ? noted(s, s->type->take(s, span, err)) : st;
 }
 
 void ep_source_close(struct ep_source *s)

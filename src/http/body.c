@@ -8,40 +8,42 @@ struct ep_body {
   struct ep_request *req; /* retained; NULL once closed */
 };
 
-/* ---- the ring ---- */
+/* ---- the backlog ---- */
 
 /* So many bytes can wait to be read. */
-#define ROOM (EP_RING_BLOCKS * EP_BLOCK_SIZE)
+#define ROOM (EP_BACKLOG_BLOCKS * EP_BLOCK_SIZE)
 
-static size_t ring_room(const struct ep_ring *ring)
+static size_t backlog_room(const struct ep_backlog *backlog)
 {
-  size_t free_blocks = EP_RING_BLOCKS - ring->count;
-  return free_blocks * EP_BLOCK_SIZE + (ring->count ? EP_BLOCK_SIZE - ring->end : 0);
+  size_t free_blocks = EP_BACKLOG_BLOCKS - backlog->count;
+  return free_blocks * EP_BLOCK_SIZE +
+         (backlog->count ? EP_BLOCK_SIZE - backlog->end : 0);
 }
 
 /* A block behind the last. */
-static bool ring_grow(struct ep_ring *ring, struct ep_host *host)
+static bool backlog_grow(struct ep_backlog *backlog, struct ep_host *host)
 {
-  struct ep_block *block = ep_shelf_block(&ring->spare, host, EP_BLOCK_SIZE);
+  struct ep_block *block = ep_shelf_block(&backlog->spare, host, EP_BLOCK_SIZE);
   if (!block)
     return false;
-  ring->blocks[ring->count++] = block;
-  ring->end = 0;
+  backlog->blocks[backlog->count++] = block;
+  backlog->end = 0;
   return true;
 }
 
 /* For no more than there is room. */
-static bool ring_put(struct ep_ring *ring, struct ep_host *host, const char *bytes,
-                     size_t n)
+static bool backlog_put(struct ep_backlog *backlog, struct ep_host *host,
+                        const char *bytes, size_t n)
 {
   while (n > 0) {
     size_t most;
-    if ((ring->count == 0 || ring->end == EP_BLOCK_SIZE) && !ring_grow(ring, host))
+    if ((backlog->count == 0 || backlog->end == EP_BLOCK_SIZE) &&
+        !backlog_grow(backlog, host))
       return false;
-    most = EP_BLOCK_SIZE - ring->end < n ? EP_BLOCK_SIZE - ring->end : n;
-    memcpy(ring->blocks[ring->count - 1]->data + ring->end, bytes, most);
-    ring->end += most;
-    ring->n += most;
+    most = EP_BLOCK_SIZE - backlog->end < n ? EP_BLOCK_SIZE - backlog->end : n;
+    memcpy(backlog->blocks[backlog->count - 1]->data + backlog->end, bytes, most);
+    backlog->end += most;
+    backlog->n += most;
     bytes += most;
     n -= most;
   }
@@ -49,26 +51,27 @@ static bool ring_put(struct ep_ring *ring, struct ep_host *host, const char *byt
 }
 
 /* How much of the first block waits to be read. */
-static size_t ring_first(const struct ep_ring *ring)
+static size_t backlog_first(const struct ep_backlog *backlog)
 {
-  return (ring->count > 1 ? EP_BLOCK_SIZE : ring->end) - ring->at;
+  return (backlog->count > 1 ? EP_BLOCK_SIZE : backlog->end) - backlog->at;
 }
 
 /* Lets go of the first block: it is empty, or somebody has taken what is in it. */
-static void ring_shift(struct ep_ring *ring)
+static void backlog_shift(struct ep_backlog *backlog)
 {
-  ep_shelf_put(&ring->spare, ring->blocks[0]);
-  ring->count--;
-  memmove(ring->blocks, ring->blocks + 1, ring->count * sizeof ring->blocks[0]);
-  ring->at = 0;
+  ep_shelf_put(&backlog->spare, backlog->blocks[0]);
+  backlog->count--;
+  memmove(backlog->blocks, backlog->blocks + 1,
+          backlog->count * sizeof backlog->blocks[0]);
+  backlog->at = 0;
 }
 
-void ep_ring_clear(struct ep_ring *ring)
+void ep_backlog_clear(struct ep_backlog *backlog)
 {
-  while (ring->count > 0)
-    ring_shift(ring);
-  ep_shelf_clear(&ring->spare);
-  ring->n = 0;
+  while (backlog->count > 0)
+    backlog_shift(backlog);
+  ep_shelf_clear(&backlog->spare);
+  backlog->n = 0;
 }
 
 /* ---- curl's side ---- */
@@ -83,12 +86,12 @@ size_t ep_body_write(char *bytes, size_t size, size_t n, void *user)
     req->drained += all;
     return req->drained <= EP_HTTP_REDIRECT_BODY_MAX ? all : 0;
   }
-  if (all > ring_room(&req->ring)) {
+  if (all > backlog_room(&req->backlog)) {
     req->receive_paused = true;
     req->pace.held_up = true;
     return CURL_WRITEFUNC_PAUSE;
   }
-  if (!ring_put(&req->ring, req->obj.host, bytes, all)) {
+  if (!backlog_put(&req->backlog, req->obj.host, bytes, all)) {
     ep_request_flaw(req, "no_memory", "out of memory");
     return 0;
   }
@@ -104,7 +107,7 @@ static enum ep_status look(const struct ep_request *req, struct ep_err *err)
 {
   if (!req)
     return ep_fail(err, "cancelled", "the body of the answer was closed");
-  if (req->ring.n > 0)
+  if (req->backlog.n > 0)
     return EP_OK;
   if (req->phase != EP_PHASE_OVER)
     return EP_AGAIN;
@@ -116,7 +119,7 @@ static enum ep_status look(const struct ep_request *req, struct ep_err *err)
 
 static void go_on(struct ep_request *req)
 {
-  if (req->receive_paused && req->ring.n <= ROOM / 2)
+  if (req->receive_paused && req->backlog.n <= ROOM / 2)
     ep_pause_resume_receive(req);
 }
 
@@ -125,18 +128,18 @@ static enum ep_status body_read(struct ep_source *s, void *buf, size_t cap, size
 {
   struct ep_request *req = ((struct ep_body *)s)->req;
   enum ep_status st = look(req, err);
-  struct ep_ring *ring;
+  struct ep_backlog *backlog;
   size_t first;
   if (st != EP_OK)
     return st;
-  ring = &req->ring;
-  first = ring_first(ring);
+  backlog = &req->backlog;
+  first = backlog_first(backlog);
   *n = first < cap ? first : cap;
-  memcpy(buf, ring->blocks[0]->data + ring->at, *n);
-  ring->at += *n;
-  ring->n -= *n;
+  memcpy(buf, backlog->blocks[0]->data + backlog->at, *n);
+  backlog->at += *n;
+  backlog->n -= *n;
   if (*n == first)
-    ring_shift(ring);
+    backlog_shift(backlog);
   go_on(req);
   return EP_OK;
 }
@@ -146,15 +149,15 @@ static enum ep_status body_take(struct ep_source *s, struct ep_span *span,
 {
   struct ep_request *req = ((struct ep_body *)s)->req;
   enum ep_status st = look(req, err);
-  struct ep_ring *ring;
+  struct ep_backlog *backlog;
   if (st != EP_OK)
     return st;
-  ring = &req->ring;
-  span->block = ep_retain(ring->blocks[0]);
-  span->p = span->block->data + ring->at;
-  span->n = ring_first(ring);
-  ring->n -= span->n;
-  ring_shift(ring);
+  backlog = &req->backlog;
+  span->block = ep_retain(backlog->blocks[0]);
+  span->p = span->block->data + backlog->at;
+  span->n = backlog_first(backlog);
+  backlog->n -= span->n;
+  backlog_shift(backlog);
   go_on(req);
   return EP_OK;
 }
@@ -166,7 +169,7 @@ static void body_arm(struct ep_source *s, struct ep_loop *loop, struct ep_task *
   if (!req)
     return;
   req->reader = task;
-  if (req->ring.n > 0 || req->phase == EP_PHASE_OVER)
+  if (req->backlog.n > 0 || req->phase == EP_PHASE_OVER)
     ep_request_wake(req);
 }
 

@@ -287,9 +287,9 @@ void ep_request_close(struct ep_request *req)
 {
   struct ep_err err;
   /* what was received and not read is lost, and its reader must not take that for the end */
-  if (req->phase != EP_PHASE_OVER || req->http || req->ring.n > 0) {
+  if (req->phase != EP_PHASE_OVER || req->http || req->backlog.n > 0) {
     (void)ep_fail(&err, "cancelled", "the request was closed");
     ep_request_failed(req, &err);
   }
-  ep_ring_clear(&req->ring);
+  ep_backlog_clear(&req->backlog);
 }

@@ -38,9 +38,9 @@ struct ep_head {
 
 /* Bytes that were received and not yet read: `n` of them, from `at` in the first block to `end`
 ** in the last; those between are full. */
-enum { EP_RING_BLOCKS = 4 };
-struct ep_ring {
-  struct ep_block *blocks[EP_RING_BLOCKS];
+enum { EP_BACKLOG_BLOCKS = 4 };
+struct ep_backlog {
+  struct ep_block *blocks[EP_BACKLOG_BLOCKS];
   unsigned count;
   size_t at, end, n;
   struct ep_shelf spare;
@@ -80,7 +80,7 @@ struct ep_request {
   struct ep_err err;
 
   struct ep_head head;
-  struct ep_ring ring;
+  struct ep_backlog backlog;
   bool body_taken;
   struct ep_task *reader; /* armed by whoever reads the body */
   int64_t received;
@@ -106,9 +106,9 @@ void ep_transfer_free(struct ep_request *req);
 /* head.c: CURLOPT_HEADERFUNCTION */
 size_t ep_head_line(char *line, size_t size, size_t n, void *req);
 
-/* body.c: CURLOPT_WRITEFUNCTION, and the way on once the ring has room */
+/* body.c: CURLOPT_WRITEFUNCTION, and the way on once the backlog has room */
 size_t ep_body_write(char *bytes, size_t size, size_t n, void *req);
-void ep_ring_clear(struct ep_ring *ring);
+void ep_backlog_clear(struct ep_backlog *backlog);
 
 /* upload.c: CURLOPT_READFUNCTION, CURLOPT_SEEKFUNCTION */
 size_t ep_upload_read(char *buf, size_t size, size_t n, void *req);
